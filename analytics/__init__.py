@@ -1,0 +1,1 @@
+"""What do these numbers mean? Arrays in, arrays out: no clock, file, log or random state."""

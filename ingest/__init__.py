@@ -1,0 +1,1 @@
+"""Is this telemetry whole, and where is it kept?"""

@@ -1,0 +1,30 @@
+"""What can go wrong between the edge and the store.
+
+::
+
+    IngestError
+    ├── BatchError            columns of a batch do not fit together
+    ├── LineProtocolError     a line is not legal line protocol (also a ValueError)
+    ├── StoreUnavailableError the store can't be reached or did not answer: try again later
+    └── StoreRejectedError    the store answered that it will never take this data
+"""
+
+
+class IngestError(Exception):
+    """Base of every error raised by `ingest`."""
+
+
+class BatchError(IngestError, ValueError):
+    """Columns of a batch do not fit together."""
+
+
+class LineProtocolError(IngestError, ValueError):
+    """A line is not legal line protocol."""
+
+
+class StoreUnavailableError(IngestError):
+    """The store can't be reached or did not answer; the same write may succeed later."""
+
+
+class StoreRejectedError(IngestError):
+    """The store refused this data for good; sending it again will not help."""

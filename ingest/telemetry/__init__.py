@@ -1,0 +1,28 @@
+"""The telemetry contract: one type from machine to numpy, and its wire form.
+
+Standard library and numpy only, because field devices carry it.
+"""
+
+from ingest.telemetry.batch import Quality, Series, TelemetryBatch
+from ingest.telemetry.line_protocol import (
+    DecodedLines,
+    RejectedLine,
+    decode_lines,
+    encode_lines,
+)
+from ingest.telemetry.names import NAME_PATTERN, is_legal_name
+from ingest.telemetry.units import UNIT_BY_SUFFIX, unit_of
+
+__all__ = [
+    "NAME_PATTERN",
+    "UNIT_BY_SUFFIX",
+    "DecodedLines",
+    "Quality",
+    "RejectedLine",
+    "Series",
+    "TelemetryBatch",
+    "decode_lines",
+    "encode_lines",
+    "is_legal_name",
+    "unit_of",
+]
