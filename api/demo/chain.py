@@ -130,8 +130,9 @@ class Chain:
             machine = str(proposal["machine_key"])
             customer = self.get(f"/v1/customers/{proposal['customer_key']}")
             risk = customer["risk_detail"] if customer else None
-            drivers = risk["drivers"] if risk else []
-            for driver in drivers:
+            if not risk:
+                continue
+            for driver in risk["drivers"]:
                 if driver["machine_key"] == machine:
                     self.machine, self._risk_id = machine, str(risk["id"])
                     return (

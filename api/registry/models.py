@@ -7,7 +7,7 @@ by `key`, never by row, so that a correction moves nothing.
 """
 
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import (
     JSON,
@@ -31,7 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Refuse naive times and store UTC.
 
         Parameters
@@ -58,7 +58,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(msg)
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give the stored moment its zone back.
 
         Parameters
@@ -90,7 +90,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, date: Date, dict[str, Any]: JSON, list[Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        date: Date,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
 
 
 class Fact:
@@ -102,7 +107,7 @@ class Fact:
     source: Mapped[str] = mapped_column(String(KEY_LENGTH), default="import")
     valid_at: Mapped[datetime]
     recorded_at: Mapped[datetime]
-    import_id: Mapped[int | None]
+    import_id: Mapped[int | None] = mapped_column(index=True)
 
     @declared_attr.directive
     @classmethod
@@ -127,7 +132,7 @@ class Site(Fact, Base):
     """A place where a customer runs machines."""
 
     __tablename__ = "site"
-    customer_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    customer_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     name: Mapped[str]
     time_zone: Mapped[str]
     latitude_deg: Mapped[float]
@@ -138,7 +143,7 @@ class Contract(Fact, Base):
     """A subscription: what is paid, what is promised, and how it ended."""
 
     __tablename__ = "contract"
-    customer_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    customer_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     starts_on: Mapped[date]
     ends_on: Mapped[date]
     """Renewal date: the first day that is not covered any more."""
@@ -161,8 +166,8 @@ class Machine(Fact, Base):
     """A machine at a customer's site; its key is the machine name in telemetry."""
 
     __tablename__ = "machine"
-    site_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
-    contract_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    site_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
+    contract_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     kind: Mapped[str]
     """Machines of one kind share signals and a health model."""
     model: Mapped[str]
@@ -190,21 +195,21 @@ class WorkOrder(Fact, Base):
     """A job on one machine, done in one or more visits."""
 
     __tablename__ = "work_order"
-    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     kind: Mapped[str]
     """``corrective``, ``preventive``, ``condition`` or ``installation``."""
     fault_code: Mapped[str | None]
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
-    alarm_key: Mapped[str | None] = mapped_column(String(KEY_LENGTH))
+    alarm_key: Mapped[str | None] = mapped_column(String(KEY_LENGTH), index=True)
 
 
 class Visit(Fact, Base):
     """One technician's visit for a work order, and whether it was fixed."""
 
     __tablename__ = "visit"
-    work_order_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
-    technician_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    work_order_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
+    technician_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     arrived_at: Mapped[datetime]
     left_at: Mapped[datetime]
     is_resolved: Mapped[bool]
@@ -216,20 +221,20 @@ class Downtime(Fact, Base):
     """A standstill of one machine."""
 
     __tablename__ = "downtime"
-    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     is_planned: Mapped[bool]
     cause: Mapped[str]
-    work_order_key: Mapped[str | None] = mapped_column(String(KEY_LENGTH))
+    work_order_key: Mapped[str | None] = mapped_column(String(KEY_LENGTH), index=True)
 
 
 class Ticket(Fact, Base):
     """A question or complaint of a customer."""
 
     __tablename__ = "ticket"
-    customer_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
-    machine_key: Mapped[str | None] = mapped_column(String(KEY_LENGTH))
+    customer_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
+    machine_key: Mapped[str | None] = mapped_column(String(KEY_LENGTH), index=True)
     kind: Mapped[str]
     """``question`` or ``complaint``."""
     opened_at: Mapped[datetime]
@@ -240,7 +245,7 @@ class Payment(Fact, Base):
     """An invoice and when it was paid."""
 
     __tablename__ = "payment"
-    contract_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    contract_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     due_on: Mapped[date]
     paid_on: Mapped[date | None]
     amount: Mapped[float]
@@ -251,7 +256,7 @@ class Usage(Fact, Base):
     """What a customer did with one machine in one calendar month."""
 
     __tablename__ = "usage"
-    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     month: Mapped[date]
     """First day of the month."""
     run_h: Mapped[float]
@@ -262,7 +267,7 @@ class Alarm(Fact, Base):
     """A machine found to be going wrong; raising and clearing are versions of one alarm."""
 
     __tablename__ = "alarm"
-    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    machine_key: Mapped[str] = mapped_column(String(KEY_LENGTH), index=True)
     raised_at: Mapped[datetime]
     cleared_at: Mapped[datetime | None]
     signal: Mapped[str]
@@ -391,7 +396,10 @@ class ImportBatch(Base):
     started_at: Mapped[datetime]
     folder: Mapped[str]
     n_rows: Mapped[int]
+    """Versions written; rows that were known already are not among them."""
     n_set_aside: Mapped[int]
+    undone_at: Mapped[datetime | None]
+    """When its facts were taken out again; the batch itself stays, so that its number does too."""
 
 
 class SetAsideRow(Base):
@@ -399,7 +407,7 @@ class SetAsideRow(Base):
 
     __tablename__ = "set_aside_row"
     id: Mapped[int] = mapped_column(primary_key=True)
-    import_id: Mapped[int]
+    import_id: Mapped[int] = mapped_column(index=True)
     file: Mapped[str]
     line: Mapped[int]
     column: Mapped[str]

@@ -124,8 +124,9 @@ def postgres() -> Iterator[HttpServer]:
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
         data = folder / "data"
         initialise: list[str | Path] = [POSTGRES_BIN / "initdb", "-D", data, "-U", "postgres"]
+        initialise += ["-A", "trust", "-E", "UTF8"]
         subprocess.run(
-            [*initialise, "-A", "trust", "-E", "UTF8"],
+            initialise,
             check=True,
             capture_output=True,
             user=user,
@@ -145,7 +146,7 @@ def postgres() -> Iterator[HttpServer]:
 
 def wait_for_postgres(port: int) -> None:
     """Wait until PostgreSQL takes queries, not only connections."""
-    command = [POSTGRES_BIN / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+    command: list[str | Path] = [POSTGRES_BIN / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
     deadline = time.monotonic() + START_TIMEOUT_S
     while subprocess.run(command, check=False, capture_output=True).returncode != 0:
         if time.monotonic() > deadline:
