@@ -4,11 +4,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from tests.servers import launch
 from tests.servers.availability import ROOT, SERVER_NAMES, are_servers_required, is_available
+
+# Shared machines are slow at times; a law does not become wrong by taking longer.
+hypothesis.settings.register_profile("staybolt", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("staybolt")
 
 _left_out: dict[str, int] = {}
 

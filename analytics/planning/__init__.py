@@ -1,0 +1,1 @@
+"""When does going cost least? Failure distributions in, cost of waiting out."""

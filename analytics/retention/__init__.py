@@ -1,0 +1,1 @@
+"""What does service do to renewal? Visits, standstills and payments in, measures and risk out."""
