@@ -1,1 +1,1 @@
-"""What did the machine just say, and has it safely left the site?"""
+"""The edge agent: what did the machine just say, and has it safely left the site."""

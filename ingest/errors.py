@@ -6,7 +6,9 @@
     ├── BatchError            columns of a batch do not fit together
     ├── LineProtocolError     a line is not legal line protocol (also a ValueError)
     ├── StoreUnavailableError the store can't be reached or did not answer: try again later
-    └── StoreRejectedError    the store answered that it will never take this data
+    ├── StoreRejectedError    the store answered that it will never take this data
+    ├── QuarantineError       lines could not be set aside, or the quarantine can't be read
+    └── SettingsError         a settings file can't be used as it is (also a ValueError)
 """
 
 
@@ -28,3 +30,11 @@ class StoreUnavailableError(IngestError):
 
 class StoreRejectedError(IngestError):
     """The store refused this data for good; sending it again will not help."""
+
+
+class QuarantineError(IngestError):
+    """Lines could not be set aside, or the quarantine can't be read."""
+
+
+class SettingsError(IngestError, ValueError):
+    """A settings file can't be used as it is."""

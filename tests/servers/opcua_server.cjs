@@ -28,7 +28,6 @@ async function main() {
     userCertificateManager: users,
     securityModes: [MessageSecurityMode.SignAndEncrypt],
     securityPolicies: [SecurityPolicy.Basic256Sha256],
-    disableDiscovery: true,
     serverInfo: { applicationUri: "urn:second-opinion" },
   });
   await server.initialize();

@@ -1,0 +1,1 @@
+"""How good were the answers? Judged against what came true."""

@@ -1,0 +1,1 @@
+"""Where a number came from, step by step down to samples and visits."""

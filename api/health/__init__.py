@@ -1,0 +1,1 @@
+"""Condition of machines: samples, anomaly, alarms, life left."""

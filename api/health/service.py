@@ -1,0 +1,471 @@
+"""What people ask of machines: which need me, why, how long have they left, what was measured."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.context import AppContext
+from api.evidence.edges import evidence_url, samples_id
+from api.fitted import FittedModel
+from api.health.judging import healthy_bands
+from api.health.schemas import (
+    AlarmReading,
+    Contribution,
+    HealthHistory,
+    HealthReading,
+    LatestValue,
+    MachineDetail,
+    MachineState,
+    MachineSummary,
+    ModelCard,
+    RemainingLife,
+    SampleSeries,
+    SamplesUsed,
+    SurvivalPoint,
+)
+from api.health.thinning import thin_keeping_extremes
+from api.problem import BadRequestError, NotFoundError
+from api.registry.as_of import known
+from api.registry.catalogue import MachineFacts, machine_facts
+from api.registry.database import read_session
+from api.registry.models import Alarm, HealthSnapshot
+from api.shapes import Money
+from api.snapshots import MONTH_H, failure_probability, latest_health
+from api.times import NS_PER_S, from_ns, to_ns
+from ingest.telemetry import Series, TelemetryBatch, unit_of
+
+DEFAULT_WINDOW: Final = timedelta(days=7)
+MAX_POINTS: Final = 20_000
+STATE_ORDER: Final[tuple[MachineState, ...]] = ("alarm", "watch", "unknown", "normal")
+WATCH_HEALTH_PCT: Final = 50.0
+QUALITY_WORDS: Final = ("good", "uncertain", "bad")
+
+
+class HealthService:
+    """Answers about machines.
+
+    Parameters
+    ----------
+    context : AppContext
+        Stores of the running server.
+    """
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def machines(self) -> list[MachineSummary]:
+        """Every machine with its newest judgement.
+
+        Returns
+        -------
+        list of MachineSummary
+            Those that need somebody first; those that send nothing last.
+        """
+        with read_session(self._context.engine) as reading:
+            facts = machine_facts(reading, self._context.now())
+            health = latest_health(reading)
+            alarms = _open_alarms(reading)
+        newest = self._context.newest.by_machine()
+        summaries = [
+            MachineSummary(
+                **self._summary(machine, health.get(key), alarms.get(key), newest.get(key))
+            )
+            for key, machine in facts.items()
+        ]
+        return sorted(
+            summaries,
+            key=lambda one: (not one.is_connected, STATE_ORDER.index(one.state), one.key),
+        )
+
+    def machine(self, key: str) -> MachineDetail:
+        """One machine in full.
+
+        Parameters
+        ----------
+        key : str
+            Its key.
+
+        Returns
+        -------
+        MachineDetail
+            With the newest value of every signal.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such machine.
+        """
+        with read_session(self._context.engine) as reading:
+            machine = _find(machine_facts(reading, self._context.now()), key)
+            snapshot = latest_health(reading).get(key)
+            alarm = _open_alarms(reading).get(key)
+        series = self._series_of(key)
+        latest = self._context.store.latest(series)
+        newest_ns = int(latest.source_time_ns.max()) if len(latest) else None
+        fitted = self._context.models.newest().get(machine.kind)
+        return MachineDetail(
+            **self._summary(machine, snapshot, alarm, newest_ns),
+            installed_on=machine.installed_on,
+            downtime_cost_per_h=_money(machine.downtime_cost_per_h, machine),
+            planned_visit_cost=_money(machine.planned_visit_cost, machine),
+            planned_visit_h=machine.planned_visit_h,
+            unplanned_repair_cost=_money(machine.unplanned_repair_cost, machine),
+            unplanned_repair_h=machine.unplanned_repair_h,
+            signals=_latest_values(series, latest, snapshot, fitted),
+            model_card=None if fitted is None else _card(fitted),
+        )
+
+    def samples(
+        self,
+        machine_key: str,
+        signal: str,
+        from_at: datetime | None = None,
+        to_at: datetime | None = None,
+        max_points: int = 2000,
+    ) -> SampleSeries:
+        """Read samples of one signal, extremes kept.
+
+        Parameters
+        ----------
+        machine_key : str
+            Which machine.
+        signal : str
+            Which signal.
+        from_at, to_at : datetime, optional
+            The window, end excluded; the seven days up to the newest sample unless told.
+        max_points : int
+            At most so many points, from 2 to `MAX_POINTS`.
+
+        Returns
+        -------
+        SampleSeries
+            As columns.
+
+        Raises
+        ------
+        NotFoundError
+            If the machine or the signal is not known.
+        BadRequestError
+            If the window is empty or the number of points out of range.
+        """
+        if not 2 <= max_points <= MAX_POINTS:
+            msg = f"max_points {max_points} is out of range; ask for 2 to {MAX_POINTS}"
+            raise BadRequestError(msg)
+        series = [one for one in self._series_of(machine_key) if one.signal == signal]
+        if not series:
+            msg = (
+                f"no sample of {signal!r} of machine {machine_key!r} has been stored; "
+                f"/v1/machines/{machine_key} lists its signals"
+            )
+            raise NotFoundError(msg)
+        latest = self._context.store.latest(series)
+        newest_ns = int(latest.source_time_ns.max()) + 1 if len(latest) else 1
+        end_ns = newest_ns if to_at is None else _checked_ns(to_at)
+        from_at = from_ns(end_ns) - DEFAULT_WINDOW if from_at is None else from_at
+        start_ns = _checked_ns(from_at)
+        if start_ns >= end_ns:
+            msg = f"the window from {from_at} to {from_ns(end_ns)} is empty; end it after its start"
+            raise BadRequestError(msg)
+        batch = self._context.store.read(series, start_ns, end_ns)
+        # One signal may come by two sites after a move; times decide.
+        batch = batch.take(np.argsort(batch.source_time_ns, kind="stable"))
+        rows = thin_keeping_extremes(
+            batch.source_time_ns,
+            batch.value,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            max_points=max_points,
+        )
+        chosen = batch.take(rows)
+        return SampleSeries(
+            machine_key=machine_key,
+            signal=signal,
+            unit=unit_of(signal),
+            from_at=from_ns(start_ns),
+            to_at=from_ns(end_ns),
+            n_samples=len(batch),
+            is_thinned=rows.size < len(batch),
+            time_s=(chosen.source_time_ns / NS_PER_S).tolist(),
+            value=[x if np.isfinite(x) else None for x in chosen.value.tolist()],
+            quality=chosen.quality.tolist(),
+        )
+
+    def history(
+        self,
+        machine_key: str,
+        from_at: datetime | None = None,
+        to_at: datetime | None = None,
+        max_points: int = 1000,
+    ) -> HealthHistory:
+        """Health of one machine through time.
+
+        Parameters
+        ----------
+        machine_key : str
+            Which machine.
+        from_at, to_at : datetime, optional
+            The window of `as_of`, end excluded; everything unless told.
+        max_points : int
+            At most so many judgements, evenly chosen; the newest is always there.
+
+        Returns
+        -------
+        HealthHistory
+            As columns, by time of the newest sample used.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such machine.
+        BadRequestError
+            If the number of points is out of range.
+        """
+        if not 2 <= max_points <= MAX_POINTS:
+            msg = f"max_points {max_points} is out of range; ask for 2 to {MAX_POINTS}"
+            raise BadRequestError(msg)
+        wanted = (
+            HealthSnapshot.id,
+            HealthSnapshot.as_of,
+            HealthSnapshot.health_pct,
+            HealthSnapshot.anomaly_score,
+            HealthSnapshot.remaining_useful_life_h,
+            HealthSnapshot.lower_h,
+            HealthSnapshot.upper_h,
+        )
+        statement = select(*wanted).where(HealthSnapshot.machine_key == machine_key)
+        if from_at is not None:
+            statement = statement.where(HealthSnapshot.as_of >= from_ns(_checked_ns(from_at)))
+        if to_at is not None:
+            statement = statement.where(HealthSnapshot.as_of < from_ns(_checked_ns(to_at)))
+        with read_session(self._context.engine) as reading:
+            _find(machine_facts(reading, self._context.now()), machine_key)
+            found = reading.execute(statement.order_by(HealthSnapshot.id)).all()
+        # Late samples judge a moment again: the last judgement of a moment stands.
+        rows = sorted({row.as_of: row for row in found}.values(), key=lambda row: row.as_of)
+        if len(rows) > max_points:
+            places = np.unique(np.linspace(0, len(rows) - 1, max_points).round().astype(int))
+            rows = [rows[place] for place in places.tolist()]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(wanted)
+        return HealthHistory(
+            machine_key=machine_key,
+            snapshot_id=list(columns[0]),
+            time_s=[moment.timestamp() for moment in columns[1]],
+            health_pct=list(columns[2]),
+            anomaly_score_ratio=list(columns[3]),
+            remaining_useful_life_h=list(columns[4]),
+            lower_h=list(columns[5]),
+            upper_h=list(columns[6]),
+        )
+
+    def alarms(
+        self, *, is_open: bool | None = None, machine_key: str | None = None
+    ) -> list[AlarmReading]:
+        """Alarms found in the samples.
+
+        Parameters
+        ----------
+        is_open : bool, optional
+            Only open ones, or only cleared ones.
+        machine_key : str, optional
+            Only those of this machine.
+
+        Returns
+        -------
+        list of AlarmReading
+            Newest first.
+        """
+        statement = known(Alarm).order_by(Alarm.raised_at.desc(), Alarm.key)
+        if is_open is not None:
+            statement = statement.where(
+                Alarm.cleared_at.is_(None) if is_open else Alarm.cleared_at.is_not(None)
+            )
+        if machine_key is not None:
+            statement = statement.where(Alarm.machine_key == machine_key)
+        with read_session(self._context.engine) as reading:
+            return [alarm_reading(alarm) for alarm in reading.scalars(statement)]
+
+    def _series_of(self, machine_key: str) -> list[Series]:
+        return [one for one in self._context.store.series() if one.machine == machine_key]
+
+    def _summary(
+        self,
+        machine: MachineFacts,
+        snapshot: HealthSnapshot | None,
+        alarm: Alarm | None,
+        newest_ns: int | None,
+    ) -> dict[str, Any]:
+        health = None if snapshot is None else health_reading(snapshot)
+        return {
+            "key": machine.key,
+            "kind": machine.kind,
+            "model": machine.model,
+            "site_key": machine.site_key,
+            "site_name": machine.site_name,
+            "customer_key": machine.customer_key,
+            "customer_name": machine.customer_name,
+            "is_connected": newest_ns is not None,
+            "newest_sample_at": None if newest_ns is None else from_ns(newest_ns),
+            "state": self._state(health, alarm),
+            "health": health,
+            "open_alarm": None if alarm is None else alarm_reading(alarm),
+        }
+
+    def _state(self, health: HealthReading | None, alarm: Alarm | None) -> MachineState:
+        if alarm is not None:
+            return "alarm"
+        if health is None or health.health_pct is None:
+            return "unknown"
+        threshold = self._context.settings.health.watch_failure_ratio
+        is_likely = (health.failure_probability_30d or 0.0) >= threshold
+        return "watch" if is_likely or health.health_pct < WATCH_HEALTH_PCT else "normal"
+
+
+def health_reading(snapshot: HealthSnapshot) -> HealthReading:
+    """Shape one health snapshot.
+
+    Parameters
+    ----------
+    snapshot : HealthSnapshot
+        As kept.
+
+    Returns
+    -------
+    HealthReading
+        As answered.
+    """
+    return HealthReading(
+        snapshot_id=snapshot.id,
+        evidence_url=evidence_url("health", snapshot.id),
+        as_of=snapshot.as_of,
+        computed_at=snapshot.computed_at,
+        health_pct=snapshot.health_pct,
+        anomaly_score_ratio=snapshot.anomaly_score,
+        remaining_useful_life=RemainingLife(
+            median_h=snapshot.remaining_useful_life_h,
+            lower_h=snapshot.lower_h,
+            upper_h=snapshot.upper_h,
+        ),
+        failure_probability_30d=failure_probability(snapshot.survival, MONTH_H),
+        contributions=[
+            Contribution(signal=signal, unit=unit_of(signal), robust_z=z)
+            for signal, z in snapshot.contributions
+        ],
+        survival=[
+            SurvivalPoint(ahead_h=ahead_h, survival_probability=running)
+            for ahead_h, running in snapshot.survival
+        ],
+        samples=_samples_used(
+            snapshot.machine_key, snapshot.samples_from, snapshot.samples_to, snapshot.n_samples
+        ),
+        note=snapshot.note,
+        model_version=snapshot.model_version,
+    )
+
+
+def alarm_reading(alarm: Alarm) -> AlarmReading:
+    """Shape one alarm.
+
+    Parameters
+    ----------
+    alarm : Alarm
+        As kept.
+
+    Returns
+    -------
+    AlarmReading
+        As answered.
+    """
+    return AlarmReading(
+        key=alarm.key,
+        evidence_url=evidence_url("alarm", alarm.key),
+        machine_key=alarm.machine_key,
+        signal=alarm.signal,
+        unit=unit_of(alarm.signal),
+        is_open=alarm.cleared_at is None,
+        raised_at=alarm.raised_at,
+        cleared_at=alarm.cleared_at,
+        score_ratio=alarm.score,
+        message=alarm.message,
+        samples=_samples_used(alarm.machine_key, alarm.samples_from, alarm.samples_to, None),
+        model_version=alarm.model_version,
+    )
+
+
+def _samples_used(
+    machine_key: str, first_at: datetime, last_at: datetime, n_samples: int | None
+) -> SamplesUsed:
+    id_ = samples_id(machine_key, to_ns(first_at), to_ns(last_at))
+    return SamplesUsed(
+        evidence_id=id_,
+        evidence_url=evidence_url("samples", id_),
+        from_at=first_at,
+        to_at=last_at,
+        n_samples=n_samples,
+    )
+
+
+def _latest_values(
+    series: list[Series],
+    latest: TelemetryBatch,
+    snapshot: HealthSnapshot | None,
+    fitted: FittedModel | None,
+) -> list[LatestValue]:
+    z_of = {} if snapshot is None else dict(snapshot.contributions)
+    band_of = {} if fitted is None else healthy_bands(fitted.model)
+    row_of = {int(index): row for row, index in enumerate(latest.series_index)}
+    values = []
+    for place, one in enumerate(series):
+        row = row_of.get(place)
+        value = None if row is None else float(latest.value[row])
+        centre, spread = band_of.get(one.signal, (None, None))
+        values.append(
+            LatestValue(
+                signal=one.signal,
+                unit=one.unit,
+                at=None if row is None else from_ns(int(latest.source_time_ns[row])),
+                value=value if value is not None and np.isfinite(value) else None,
+                quality=None if row is None else QUALITY_WORDS[min(int(latest.quality[row]), 2)],
+                healthy_centre=centre,
+                healthy_spread=spread,
+                robust_z=z_of.get(one.signal),
+                samples_url=f"/v1/machines/{one.machine}/signals/{one.signal}/samples",
+            )
+        )
+    return values
+
+
+def _open_alarms(reading: Session) -> dict[str, Alarm]:
+    is_open = known(Alarm).where(Alarm.cleared_at.is_(None)).order_by(Alarm.raised_at)
+    return {alarm.machine_key: alarm for alarm in reading.scalars(is_open)}
+
+
+def _card(fitted: FittedModel) -> ModelCard:
+    return ModelCard(
+        kind=fitted.kind, version=fitted.version, created_at=fitted.created_at, card=fitted.card
+    )
+
+
+def _find(machines: dict[str, MachineFacts], key: str) -> MachineFacts:
+    if key not in machines:
+        msg = f"there is no machine {key!r}; /v1/machines lists them"
+        raise NotFoundError(msg)
+    return machines[key]
+
+
+def _money(amount: float, machine: MachineFacts) -> Money:
+    return Money(amount=amount, currency=machine.currency)
+
+
+def _checked_ns(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        msg = f"{moment.isoformat()} has no time zone; write it as {moment.isoformat()}Z"
+        raise BadRequestError(msg)
+    time_ns = to_ns(moment)
+    # DuckDB and InfluxDB both keep times in 64 bits; nothing was measured before 1970.
+    if not 0 <= time_ns < 2**63:
+        msg = f"{moment.isoformat()} is out of range; ask for a time between 1970 and 2262"
+        raise BadRequestError(msg)
+    return time_ns

@@ -1,0 +1,1 @@
+"""Service proposals: which machine, why, by when, and what waiting costs."""

@@ -1,0 +1,1 @@
+"""Customers: downtime exposure, first-time fix, risk of leaving, and why."""

@@ -1,0 +1,105 @@
+"""The newest judgement on each machine and customer, and reading a survival off it.
+
+Health, planning and retention meet here: each writes its own snapshots and reads the others'.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.registry.models import HealthSnapshot, Proposal, RiskSnapshot
+
+MONTH_H: Final = 30 * 24.0
+"""The 30 days within which failures are counted on every screen."""
+
+
+def latest_health(
+    session: Session, computed_by: datetime | None = None
+) -> dict[str, HealthSnapshot]:
+    """Newest health snapshot of each machine.
+
+    Parameters
+    ----------
+    session : Session
+        Where to read.
+    computed_by : datetime, optional
+        Later ones are not seen.
+
+    Returns
+    -------
+    dict of str to HealthSnapshot
+        By machine key.
+    """
+    newest = select(func.max(HealthSnapshot.id)).group_by(HealthSnapshot.machine_key)
+    if computed_by is not None:
+        newest = newest.where(HealthSnapshot.computed_at <= computed_by)
+    rows = session.scalars(select(HealthSnapshot).where(HealthSnapshot.id.in_(newest)))
+    return {row.machine_key: row for row in rows}
+
+
+def latest_proposals(session: Session) -> dict[str, Proposal]:
+    """Newest proposal of each machine, open or not.
+
+    Parameters
+    ----------
+    session : Session
+        Where to read.
+
+    Returns
+    -------
+    dict of str to Proposal
+        By machine key.
+    """
+    newest = select(func.max(Proposal.id)).group_by(Proposal.machine_key)
+    rows = session.scalars(select(Proposal).where(Proposal.id.in_(newest)))
+    return {row.machine_key: row for row in rows}
+
+
+def latest_risks(session: Session) -> dict[str, RiskSnapshot]:
+    """Newest risk of each customer.
+
+    Parameters
+    ----------
+    session : Session
+        Where to read.
+
+    Returns
+    -------
+    dict of str to RiskSnapshot
+        By customer key.
+    """
+    newest = select(func.max(RiskSnapshot.id)).group_by(RiskSnapshot.customer_key)
+    rows = session.scalars(select(RiskSnapshot).where(RiskSnapshot.id.in_(newest)))
+    return {row.customer_key: row for row in rows}
+
+
+def failure_probability(survival: Sequence[Sequence[Any]], within_h: float) -> float | None:
+    """Probability of failing within some time, read off a survival.
+
+    Parameters
+    ----------
+    survival : sequence of pairs
+        Hours ahead, rising, and the probability of still running, as a snapshot keeps them.
+    within_h : float
+        How far ahead. [h]
+
+    Returns
+    -------
+    float or None
+        Linear between the points, the last one beyond them; None where the survival is not known.
+
+    Examples
+    --------
+    >>> failure_probability([[0.0, 1.0], [100.0, 0.5]], within_h=50.0)
+    0.25
+    """
+    if not survival:
+        return None
+    ahead_h, running = np.array(survival, dtype=np.float64).T
+    if ahead_h[0] > 0.0:
+        ahead_h, running = np.r_[0.0, ahead_h], np.r_[1.0, running]
+    return 1.0 - float(np.interp(within_h, ahead_h, running))

@@ -1,0 +1,155 @@
+"""Evidence: from a risk down to the samples, step by step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+
+from api.evidence.schemas import EvidenceNode, SampleWindow
+from api.web.facts import EVIDENCE_KINDS, node_title, value_text
+from api.web.language import Speech
+from api.web.rendering import render
+
+MANY: Final = 8
+"""More children of one step than this are folded away behind the first few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One step of the chain, as a page shows it.
+
+    Parameters
+    ----------
+    node : EvidenceNode
+        What is known.
+    kind : Markup
+        What it is.
+    title : Markup
+        It in a sentence.
+    value : Markup or None
+        Its number with its unit.
+    url : str
+        Its own evidence page.
+    shown, folded : sequence of Branch
+        Steps under it, those that are seen at once and those behind a fold.
+    is_open : bool
+        Whether the steps under it are seen at once.
+    chart_url : str or None
+        The machine's charts at a window of samples.
+    """
+
+    node: EvidenceNode
+    kind: Markup
+    title: Markup
+    value: Markup | None
+    url: str
+    shown: Sequence["Branch"]
+    folded: Sequence["Branch"]
+    is_open: bool
+    chart_url: str | None
+
+
+def evidence_page(speech: Speech, path: str, root: EvidenceNode) -> str:
+    """Render what a number came from.
+
+    Parameters
+    ----------
+    speech : Speech
+        The language.
+    path : str
+        Where the page is.
+    root : EvidenceNode
+        The number with everything under it.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    chain = way_to_samples(root)
+    here = "customers" if root.kind in {"risk", "driver", "contract", "payment"} else "fleet"
+    return render(
+        "evidence.html",
+        speech,
+        path,
+        here=here,
+        root=branch(speech, root, {id(node) for node in chain}),
+        chain=[branch(speech, node, set()) for node in chain],
+    )
+
+
+def way_to_samples(root: EvidenceNode) -> list[EvidenceNode]:
+    """Find the first way from a number down to samples.
+
+    Parameters
+    ----------
+    root : EvidenceNode
+        The number.
+
+    Returns
+    -------
+    list of EvidenceNode
+        From the number to its samples; the number alone if no samples are under it.
+    """
+
+    def down(node: EvidenceNode) -> list[EvidenceNode]:
+        if node.samples is not None:
+            return [node]
+        ways = (down(child) for child in node.children)
+        found = next((way for way in ways if way), [])
+        return [node, *found] if found else []
+
+    return down(root) or [root]
+
+
+def branch(speech: Speech, node: EvidenceNode, opened: set[int]) -> Branch:
+    """Prepare one step and those under it.
+
+    Parameters
+    ----------
+    speech : Speech
+        The language.
+    node : EvidenceNode
+        The step.
+    opened : set of int
+        ``id()`` of the steps that are seen at once.
+
+    Returns
+    -------
+    Branch
+        The step.
+    """
+    children = [branch(speech, child, opened) for child in node.children]
+    # What leads to the samples stays in sight.
+    children.sort(key=lambda child: id(child.node) not in opened)
+    n_shown = len(children) if len(children) <= MANY else MANY - 2
+    return Branch(
+        node=node,
+        kind=speech.say(EVIDENCE_KINDS[node.kind]),
+        title=node_title(speech, node),
+        value=value_text(speech, node.value, node.unit),
+        url=f"/evidence/{node.kind}/{quote(node.id, safe=':.')}",
+        shown=children[:n_shown],
+        folded=children[n_shown:],
+        is_open=id(node) in opened,
+        chart_url=None if node.samples is None else chart_url(node.samples),
+    )
+
+
+def chart_url(window: SampleWindow) -> str:
+    """Address of a machine's charts at a window.
+
+    Parameters
+    ----------
+    window : SampleWindow
+        The window.
+
+    Returns
+    -------
+    str
+        Path on this server.
+    """
+    ends = {"from": window.from_at.isoformat(), "to": window.to_at.isoformat()}
+    return f"/machines/{quote(window.machine_key)}?{urlencode(ends)}"

@@ -1,0 +1,255 @@
+"""Looks at everything the settings name and says how to mend what is wrong."""
+
+import asyncio
+import datetime
+import logging
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, assert_never
+
+from asyncua import ua
+
+from edge_agent.errors import EdgeError, SettingsError
+from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
+from edge_agent.messages import NotAllowed, Refused, Stored, TooLarge, Unavailable
+from edge_agent.ports import Counters
+from edge_agent.settings import OpcuaSettings, Settings
+from edge_agent.settings_file import read_secret
+from edge_agent.sources.mqtt_link import MqttLink
+from edge_agent.sources.opcua import OpcuaSource
+from edge_agent.sources.opcua_link import CLIENT_ERRORS, OpcuaLink, words
+from edge_agent.sources.opcua_values import decode_notifications
+from edge_agent.trust import trusted_certificates
+from edge_agent.uplink import HttpUplink
+
+logger = logging.getLogger(__name__)
+
+HARMLESS_LINE: Final = b"# staybolt-edge check\n"
+"""A comment: shows whether we may write, and writes nothing."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    is_good: bool
+    text: str
+
+
+def check_files(settings: Settings, file_name: str) -> Iterator[Finding]:
+    """Look at the files and folders that the settings name.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to look at.
+    file_name : str
+        Name of the settings file, for messages.
+
+    Yields
+    ------
+    Finding
+        One for each file or folder.
+    """
+    yield _look(f"{file_name}, state_dir", lambda: _writable(settings.state_dir))
+    yield _look(f"{file_name}, uplink.token_file", lambda: _secret(settings.uplink.token_file))
+    for position, opcua in enumerate(settings.opcua):
+        place = f"{file_name}, opcua[{position}]"
+        if opcua.password_file is not None:
+            yield _look(f"{place}.password_file", _secret_of(opcua.password_file))
+        if opcua.security != "none-on-loopback":
+            yield _look(f"{place}.trusted_servers_dir", _trust_of(opcua.trusted_servers_dir))
+    for position, mqtt in enumerate(settings.mqtt):
+        place = f"{file_name}, mqtt[{position}]"
+        if mqtt.password_file is not None:
+            yield _look(f"{place}.password_file", _secret_of(mqtt.password_file))
+        if mqtt.tls_ca_file is not None:
+            yield _look(f"{place}.tls_ca_file", _authority_of(mqtt.tls_ca_file))
+    if any(opcua.security != "none-on-loopback" for opcua in settings.opcua):
+        yield _look("own certificate", lambda: _own_keys(settings.state_dir))
+
+
+async def check_connections(settings: Settings, file_name: str) -> list[Finding]:
+    """Connect to everything the settings name, once, and say what each answers.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to connect to.
+    file_name : str
+        Name of the settings file, for messages.
+
+    Returns
+    -------
+    list of Finding
+        One for the uplink and each server, and one for each node that can't be read.
+    """
+    findings = [await asyncio.to_thread(_check_uplink, settings, f"{file_name}, uplink")]
+    keys = _keys_if_there(settings.state_dir)
+    for position, opcua in enumerate(settings.opcua):
+        place = f"{file_name}, opcua[{position}]"
+        if keys is None:
+            text = f"{place}: not tried without an own certificate; run `staybolt-edge keys`"
+            findings.append(Finding(is_good=False, text=text))
+            continue
+        findings += await _check_opcua(settings, opcua, keys, place)
+    for position, mqtt in enumerate(settings.mqtt):
+        link = MqttLink(mqtt, settings.site, Counters(), is_trial=True)
+        findings.append(await _check_mqtt(link, f"{file_name}, mqtt[{position}]"))
+    return findings
+
+
+def _look(place: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(is_good=True, text=f"{place}: {look()}")
+    except EdgeError as error:
+        return Finding(is_good=False, text=f"{place}: {error}")
+
+
+def _writable(folder: Path) -> str:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        msg = f"{existing} can't be written by this user; change its owner or give another folder"
+        raise SettingsError(msg)
+    return f"{folder} can be written"
+
+
+def _secret(path: Path) -> str:
+    read_secret(path)
+    if path.stat().st_mode & 0o077:
+        msg = f"{path} can be read by other users; run `chmod 600 {path}`"
+        raise SettingsError(msg)
+    return f"{path} can be read"
+
+
+def _secret_of(path: Path) -> Callable[[], str]:
+    return lambda: _secret(path)
+
+
+def _trust_of(folder: Path) -> Callable[[], str]:
+    def look() -> str:
+        count = len(trusted_certificates(folder))
+        if count == 0:
+            msg = f"{folder} holds no certificate; copy the server's certificate into it"
+            raise SettingsError(msg)
+        return f"{folder} holds {count} certificate{'s' if count > 1 else ''}"
+
+    return look
+
+
+def _authority_of(path: Path) -> Callable[[], str]:
+    def look() -> str:
+        try:
+            ssl.create_default_context(cafile=str(path))
+        except (OSError, ssl.SSLError) as error:
+            msg = f"{path} can't be used: {error.strerror or error}; give a certificate in PEM"
+            raise SettingsError(msg) from error
+        return f"{path} can be used"
+
+    return look
+
+
+def _own_keys(state_dir: Path) -> str:
+    keys = load_keys(state_dir)
+    end = keys.not_valid_after
+    if datetime.datetime.now(datetime.UTC) > end - WARN_BEFORE_END:
+        msg = (
+            f"{keys.certificate_path} ends on {end:%Y-%m-%d}; delete the folder "
+            f"{keys.certificate_path.parent}, run `staybolt-edge keys --state-dir {state_dir}` and "
+            "let the servers trust the new one"
+        )
+        raise SettingsError(msg)
+    return f"{keys.certificate_path} is {keys.application_uri}, until {end:%Y-%m-%d}"
+
+
+def _keys_if_there(state_dir: Path) -> OwnKeys | None:
+    try:
+        return load_keys(state_dir)
+    except SettingsError:
+        return None
+
+
+def _check_uplink(settings: Settings, place: str) -> Finding:
+    uplink = HttpUplink(settings.uplink)
+    try:
+        answer = uplink.post(HARMLESS_LINE)
+    finally:
+        uplink.close()
+    match answer:
+        case Stored() | Refused():
+            return Finding(is_good=True, text=f"{place}: {uplink.place} takes our token")
+        case TooLarge(n_bytes):
+            text = f"{place}: {uplink.place} refuses even {n_bytes} bytes as too large"
+            return Finding(is_good=False, text=text)
+        case NotAllowed(reason) | Unavailable(reason):
+            return Finding(is_good=False, text=f"{place}: {reason}")
+    assert_never(answer)
+
+
+async def _check_opcua(
+    settings: Settings, opcua: OpcuaSettings, keys: OwnKeys, place: str
+) -> list[Finding]:
+    source = OpcuaSource(
+        opcua,
+        tuple(settings.series(node) for node in opcua.nodes),
+        keys,
+        settings.state_dir,
+        Counters(),
+    )
+    link = OpcuaLink(opcua, keys, settings.state_dir)
+    try:
+        await link.open()
+        faults = [
+            Finding(is_good=False, text=f"{place}.nodes[{position}].{problem}")
+            for position, problem in await _node_faults(source, link)
+        ]
+    except EdgeError as error:
+        return [Finding(is_good=False, text=f"{place}: {error}")]
+    except CLIENT_ERRORS as error:
+        return [Finding(is_good=False, text=f"{place}: {link.place}: {words(error)}")]
+    finally:
+        await link.end()
+    n_good = len(opcua.nodes) - len(faults)
+    text = f"{place}: {opcua.endpoint} answers, {n_good} of {len(opcua.nodes)} nodes can be read"
+    return [Finding(is_good=True, text=text), *faults]
+
+
+async def _node_faults(source: OpcuaSource, link: OpcuaLink) -> list[tuple[int, str]]:
+    nodes = source.settings.nodes
+    uris = await link.client.get_namespace_array()
+    found = dict(source.resolve(uris))
+    faults = [
+        (
+            position,
+            f"node_id: the server does not know namespace {node.namespace_uri} or can't take the "
+            f"id; its namespaces are {', '.join(uris)}",
+        )
+        for position, node in enumerate(nodes)
+        if position not in found
+    ]
+    values = await link.client.uaclient.read_attributes(list(found.values()), ua.AttributeIds.Value)
+    for position, value in zip(found, values, strict=True):
+        status = value.StatusCode
+        if status is not None and status.name.startswith("BadNodeId"):
+            faults.append((position, f"node_id: the server answered {status.name}; correct it"))
+            continue
+        item = ua.MonitoredItemNotification(ClientHandle=1, Value=value)
+        unusable = decode_notifications([item], {1: 0}, source.series[:1], 0).unusable
+        if unusable:
+            faults.append((
+                position,
+                f"node_id: its value is {unusable[1]}, not a number; remove it",
+            ))
+    return sorted(faults)
+
+
+async def _check_mqtt(link: MqttLink, place: str) -> Finding:
+    try:
+        await link.open()
+    except EdgeError as error:
+        return Finding(is_good=False, text=f"{place}: {error}")
+    finally:
+        link.close()
+    text = f"{place}: {link.settings.host}:{link.settings.port} lets us in"
+    return Finding(is_good=True, text=text)

@@ -1,0 +1,431 @@
+"""Reads an OPC UA server through a subscription, and never writes to it.
+
+Uses the services of asyncua's client but not its `Subscription` class, which hands every value to
+a task of its own, drops silently when slow, and can republish without end. Here one publish
+response becomes one columnar batch, and asyncua acknowledges it only after our callback returns,
+that is after the outbox has it: a server keeps what we don't have.
+
+When the connection is lost, the next one resumes the session and its subscription, and asks again
+for every notification that the server still holds and we have not seen.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from asyncua import ua
+
+from edge_agent.errors import SessionGoneError, SourceError
+from edge_agent.keys import OwnKeys
+from edge_agent.ports import Counters, Intake
+from edge_agent.records import Misfit
+from edge_agent.settings import OpcuaNodeSettings, OpcuaSettings
+from edge_agent.sources.opcua_link import CLIENT_ERRORS, SESSION_TIMEOUT_S, OpcuaLink, words
+from edge_agent.sources.opcua_values import decode_notifications
+from ingest.telemetry import Series, TelemetryBatch
+
+logger = logging.getLogger(__name__)
+
+KEEPALIVE_S: Final = 2.0
+"""The server says "still here" at least this often when nothing changes."""
+
+SILENCE_MIN_S: Final = 5.0
+SILENCE_KEEPALIVES: Final = 3
+"""Without a word for this many keep-alives the connection counts as lost."""
+
+WATCH_INTERVAL_S: Final = 0.25
+
+MAX_NOTIFICATIONS_PER_PUBLISH: Final = 20_000
+ITEMS_PER_REQUEST: Final = 500
+"""Servers limit the items of one call; 500 is below the limits of those we know."""
+
+MAX_REPUBLISH: Final = 1000
+"""Notifications asked for again at most after one publish response."""
+
+REMEMBERED_SEQUENCES: Final = 10_000
+"""More than any server keeps for retransmission."""
+
+MAX_MISFIT_CHARACTERS: Final = 100_000
+
+
+@dataclass(slots=True)
+class Sequences:
+    """Which notifications of a subscription have come, and which have not."""
+
+    last: int = 0
+    seen: set[int] = field(default_factory=set)
+
+    def note(self, sequence: int) -> None:
+        """Remember that a notification came.
+
+        Parameters
+        ----------
+        sequence : int
+            Its number.
+        """
+        self.seen.add(sequence)
+        self.last = max(self.last, sequence)
+        if len(self.seen) > 2 * REMEMBERED_SEQUENCES:
+            self.seen = {kept for kept in self.seen if kept > self.last - REMEMBERED_SEQUENCES}
+
+    def missing(self, upto: int, available: Sequence[int]) -> list[int]:
+        """Numbers that should have come before this response and did not.
+
+        Parameters
+        ----------
+        upto : int
+            Highest number that the server has used before it.
+        available : sequence of int
+            Numbers that the server holds for retransmission.
+
+        Returns
+        -------
+        list of int
+            In order, at most the last `MAX_REPUBLISH`.
+
+        Examples
+        --------
+        >>> sequences = Sequences(last=3, seen={1, 2, 3})
+        >>> sequences.missing(6, available=[2, 5, 7])
+        [4, 5, 6]
+        """
+        gap = set(range(max(self.last + 1, upto - MAX_REPUBLISH), upto + 1))
+        held = {sequence for sequence in available if sequence <= upto}
+        return sorted((gap | held) - self.seen)[-MAX_REPUBLISH:]
+
+
+@dataclass(slots=True)
+class OpcuaSource:
+    """One OPC UA server.
+
+    Parameters
+    ----------
+    settings : OpcuaSettings
+        Where it is and what to read.
+    series : tuple of Series
+        Series of each node in the settings, in their order.
+    keys : OwnKeys
+        Our application certificate.
+    state_dir : Path
+        Where certificates that are not trusted are put.
+    counters : Counters
+        Where to count.
+    clock_ns : callable
+        Wall clock, for values without any time. [ns since 1970-01-01 UTC]
+    """
+
+    settings: OpcuaSettings
+    series: tuple[Series, ...]
+    keys: OwnKeys
+    state_dir: Path
+    counters: Counters
+    clock_ns: Callable[[], int] = time.time_ns
+    _link: OpcuaLink | None = None
+    _resume_until_s: float = 0.0
+    _subscription_id: int = 0
+    _silence_s: float = SILENCE_MIN_S
+    _sequences: Sequences = field(default_factory=Sequences)
+    _bad_nodes: int = 0
+    _told: set[str] = field(default_factory=set)
+    _heard_at_s: float = 0.0
+    _is_delivering: bool = False
+    _is_proven: bool = False
+    _end: str | None = None
+    _rows: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A client handle is a position in the settings, from 1.
+        self._rows = {row + 1: row for row in range(len(self.series))}
+
+    @property
+    def name(self) -> str:
+        """What it is called in logs."""
+        return f"opcua {self.settings.name}"
+
+    async def serve(self, intake: Intake) -> None:
+        """Connect, subscribe, and deliver until the connection is lost.
+
+        Parameters
+        ----------
+        intake : Intake
+            Where to deliver.
+
+        Raises
+        ------
+        SourceError
+            Why it could not connect, or why it ended.
+        SessionGoneError
+            If what was to be resumed is no longer there.
+        CancelledError
+            If the agent stops.
+        """
+        self._is_proven, self._is_delivering, self._end = False, False, None
+        link = self._link if self._can_resume else None
+        is_new = link is None
+        if link is None:
+            link = self._link = OpcuaLink(self.settings, self.keys, self.state_dir)
+        try:
+            if is_new:
+                await link.open()
+                await self._subscribe(link, intake)
+            else:
+                await self._resume(link)
+            reason = await self._watch(link)
+        except SessionGoneError:
+            self._resume_until_s = 0.0
+            raise
+        except CLIENT_ERRORS as error:
+            raise link.lost(error) from error
+        except asyncio.CancelledError:
+            self._resume_until_s = 0.0
+            raise
+        finally:
+            # A session that will not be resumed is closed, or the server runs out of them.
+            if self._can_resume:
+                link.drop()
+            else:
+                self._set_bad_nodes(0)
+                await link.end()
+        msg = f"{link.place}: {reason}"
+        raise SourceError(msg)
+
+    @property
+    def _can_resume(self) -> bool:
+        return time.monotonic() < self._resume_until_s
+
+    # --- subscribing ---------------------------------------------------------------------------
+
+    async def _subscribe(self, link: OpcuaLink, intake: Intake) -> None:
+        """Make a new subscription to every node that the server has."""
+        wanted = list(self.resolve(await link.client.get_namespace_array()))
+        interval_ms = self.settings.publishing_interval_ms
+        answer = await link.client.uaclient.create_subscription(
+            ua.CreateSubscriptionParameters(
+                RequestedPublishingInterval=interval_ms,
+                RequestedMaxKeepAliveCount=max(1, math.ceil(KEEPALIVE_S * 1000 / interval_ms)),
+                RequestedLifetimeCount=math.ceil(SESSION_TIMEOUT_S * 1000 / interval_ms),
+                MaxNotificationsPerPublish=MAX_NOTIFICATIONS_PER_PUBLISH,
+                PublishingEnabled=True,
+            ),
+            lambda result: self._published(result, intake),
+        )
+        self._subscription_id, self._sequences = answer.SubscriptionId, Sequences()
+        keepalive_s = answer.RevisedPublishingInterval * answer.RevisedMaxKeepAliveCount / 1000
+        self._silence_s = max(SILENCE_MIN_S, SILENCE_KEEPALIVES * keepalive_s)
+        n_watched = 0
+        for start in range(0, len(wanted), ITEMS_PER_REQUEST):
+            n_watched += await self._watch_nodes(link, wanted[start : start + ITEMS_PER_REQUEST])
+        self._set_bad_nodes(len(self.settings.nodes) - n_watched)
+        self._resume_until_s = time.monotonic() + SESSION_TIMEOUT_S
+        logger.info(
+            "%s: connected, %d of %d nodes subscribed",
+            link.place,
+            n_watched,
+            len(self.settings.nodes),
+        )
+
+    def resolve(self, namespace_uris: Sequence[str]) -> Iterator[tuple[int, ua.NodeId]]:
+        """Find the nodes of the settings in the server's namespaces.
+
+        Parameters
+        ----------
+        namespace_uris : sequence of str
+            Namespaces of the server, in the order of their indices.
+
+        Yields
+        ------
+        tuple of (int, NodeId)
+            Position in the settings and id on this server; others are logged.
+        """
+        for position, node in enumerate(self.settings.nodes):
+            if node.namespace_uri not in namespace_uris:
+                self._warn(
+                    node,
+                    f"the server has no namespace {node.namespace_uri}; "
+                    f"write one of {', '.join(namespace_uris)}",
+                )
+                continue
+            text = f"ns={list(namespace_uris).index(node.namespace_uri)};{node.node_id}"
+            try:
+                yield position, ua.NodeId.from_string(text)
+            except (ua.UaError, ValueError) as error:
+                self._warn(node, f"{error}; correct node_id")
+
+    async def _watch_nodes(self, link: OpcuaLink, part: Sequence[tuple[int, ua.NodeId]]) -> int:
+        results = await link.client.uaclient.create_monitored_items(
+            ua.CreateMonitoredItemsParameters(
+                SubscriptionId=self._subscription_id,
+                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToCreate=[self._item(position, node_id) for position, node_id in part],
+            )
+        )
+        n_watched = 0
+        for (position, _), result in zip(part, results, strict=True):
+            if not result.StatusCode.is_good():
+                self._warn(
+                    self.settings.nodes[position],
+                    f"the server answered {result.StatusCode.name}; correct node_id or remove it",
+                )
+                continue
+            n_watched += 1
+            if result.RevisedQueueSize < self.settings.queue_size:
+                self._tell_once(
+                    f"{link.place}: the server keeps {result.RevisedQueueSize} values of a node "
+                    f"between two sendings, not {self.settings.queue_size}; make "
+                    "publishing_interval_ms shorter if overflows are counted"
+                )
+        return n_watched
+
+    def _item(self, position: int, node_id: ua.NodeId) -> ua.MonitoredItemCreateRequest:
+        return ua.MonitoredItemCreateRequest(
+            ItemToMonitor=ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value),
+            MonitoringMode=ua.MonitoringMode.Reporting,
+            RequestedParameters=ua.MonitoringParameters(
+                ClientHandle=position + 1,
+                SamplingInterval=self.settings.sampling_interval_ms,
+                # A value that is measured again and is the same is still a sample.
+                Filter=ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp),
+                QueueSize=self.settings.queue_size,
+                DiscardOldest=True,
+            ),
+        )
+
+    async def _resume(self, link: OpcuaLink) -> None:
+        """Go on with the subscription of the lost connection.
+
+        Raises
+        ------
+        SessionGoneError
+            If the server no longer has it.
+        """
+        await link.resume()
+        (status,) = await link.client.uaclient.set_publishing_mode(
+            ua.SetPublishingModeParameters(
+                PublishingEnabled=True, SubscriptionIds=[self._subscription_id]
+            )
+        )
+        if not status.is_good():
+            msg = f"{link.place}: the server has ended our subscription: {status.name}"
+            raise SessionGoneError(msg)
+        link.client.uaclient.ensure_publish_loop()
+        logger.info("%s: connected again, the server has kept our subscription", link.place)
+
+    # --- delivering ----------------------------------------------------------------------------
+
+    async def _published(self, result: ua.PublishResult, intake: Intake) -> None:
+        """Keep one publish response; asyncua acknowledges it when this returns."""
+        self._heard_at_s = time.monotonic()
+        if result.SubscriptionId != self._subscription_id:
+            return
+        message = result.NotificationMessage
+        sequence = int(message.SequenceNumber)
+        self._is_delivering = True
+        try:
+            # A keep-alive carries the number that the next notification will have.
+            await self._fill_gaps(sequence - 1, result.AvailableSequenceNumbers or [], intake)
+            if message.NotificationData:
+                await self._deliver(message.NotificationData, intake)
+                self._sequences.note(sequence)
+        finally:
+            self._is_delivering = False
+            self._heard_at_s = time.monotonic()
+
+    async def _fill_gaps(self, upto: int, available: Sequence[int], intake: Intake) -> None:
+        """Ask again for what was sent into a connection that was already dead."""
+        link = self._link
+        for sequence in self._sequences.missing(upto, available):
+            message = None
+            try:
+                if link is not None:
+                    message = await link.client.uaclient.session.republish(
+                        self._subscription_id, sequence
+                    )
+            except CLIENT_ERRORS as error:
+                logger.warning("%s: notification %d: %s", self.name, sequence, words(error))
+            # asyncua's server answers with an empty message for one that it no longer has.
+            if message is not None and message.SequenceNumber == sequence:
+                await self._deliver(message.NotificationData or [], intake)
+            else:
+                self.counters.missed += 1
+            self._sequences.note(sequence)
+
+    async def _deliver(self, parts: Sequence[object], intake: Intake) -> None:
+        batches: list[TelemetryBatch] = []
+        misfits: list[Misfit] = []
+        for part in parts:
+            if isinstance(part, ua.StatusChangeNotification):
+                self._end = f"the server ended the subscription: {part.Status.name}"
+            elif isinstance(part, ua.DataChangeNotification):
+                try:
+                    batches.append(self._decode(part.MonitoredItems))
+                except Exception as error:
+                    # asyncua acknowledges even if we raise here, and a server that is not
+                    # acknowledged sends the same again: set it aside, so that nothing is lost
+                    # and nothing beside it waits.
+                    logger.exception("%s: a notification can't be read", self.name)
+                    self.counters.faults += 1
+                    shown = repr(part)[:MAX_MISFIT_CHARACTERS].encode(errors="backslashreplace")
+                    misfits.append(Misfit(self.name, f"can't be read: {error!r}", shown))
+        if not batches and not misfits:
+            return
+        if not self._is_proven:
+            self._is_proven = True
+            intake.heard(self.name)
+        batch = batches[0] if len(batches) == 1 else TelemetryBatch.concatenate(batches)
+        await asyncio.shield(intake.submit(batch, misfits))
+
+    def _decode(self, items: Sequence[ua.MonitoredItemNotification]) -> TelemetryBatch:
+        decoded = decode_notifications(items, self._rows, self.series, self.clock_ns())
+        self.counters.overflows += decoded.n_overflows
+        self.counters.misfits += len(decoded.unusable)
+        for handle, kind in decoded.unusable.items():
+            node = self.settings.nodes[handle - 1]
+            self._tell_once(
+                f"{self.name}, node {node.node_id}: its value is {kind}, and a sample is a number; "
+                "remove the node from opcua.nodes"
+            )
+        if decoded.n_overflows:
+            self._tell_once(
+                f"{self.name}: the server dropped values because its queue was full; make "
+                "queue_size larger or publishing_interval_ms shorter"
+            )
+        if decoded.n_without_source_time:
+            self._tell_once(
+                f"{self.name}: values come without source time; the time of the server is taken"
+            )
+        return decoded.batch
+
+    # --- watching ------------------------------------------------------------------------------
+
+    async def _watch(self, link: OpcuaLink) -> str:
+        """Wait until the connection is lost, and say why."""
+        self._heard_at_s = time.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            if self._end is not None:
+                self._resume_until_s = 0.0
+                return self._end
+            if not link.is_connected:
+                return "the connection was cut"
+            silent_s = time.monotonic() - self._heard_at_s
+            if not self._is_delivering and silent_s > self._silence_s:
+                return f"no word for {silent_s:.0f} s"
+            await link.keep()
+            self._resume_until_s = time.monotonic() + SESSION_TIMEOUT_S
+
+    def _set_bad_nodes(self, count: int) -> None:
+        self.counters.bad_nodes += count - self._bad_nodes
+        self._bad_nodes = count
+
+    def _warn(self, node: OpcuaNodeSettings, problem: str) -> None:
+        logger.warning("%s, node %s (%s): %s", self.name, node.node_id, node.signal, problem)
+
+    def _tell_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            logger.warning("%s", message)

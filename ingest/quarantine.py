@@ -1,0 +1,331 @@
+"""Where lines go that were not taken: a durable file with the reason and remedy of each.
+
+SQLite with a write-ahead log and ``synchronous=FULL``, so that a line which the sender was told
+is set aside survives a power cut. The file has a cap; the oldest lines make room first, and an
+exact counter, kept in the same transaction, says how many that were.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from ingest.errors import QuarantineError
+from ingest.telemetry import RejectedLine
+
+MAX_ROWS: Final = 100_000
+"""Enough for a day of one machine at one sample a second; nobody reads more."""
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Text kept at most. [bytes]"""
+
+# Another process may be listing while the receiver writes; its read takes far less than this.
+_BUSY_TIMEOUT_S: Final = 10.0
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS set_aside (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    received_at_ns INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    line TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    n_bytes INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS totals (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    n_kept INTEGER NOT NULL,
+    n_kept_bytes INTEGER NOT NULL,
+    n_dropped INTEGER NOT NULL,
+    n_dropped_bytes INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedLine:
+    """A line that was set aside.
+
+    Parameters
+    ----------
+    id : int
+        Its number, never used again.
+    received_at_ns : int
+        When it came. [ns since 1970-01-01 UTC]
+    device : str
+        Name of the credential it came with.
+    line : str
+        The line as it came.
+    reason, remedy : str
+        What is wrong with it, and how the sender can mend it.
+    """
+
+    id: int
+    received_at_ns: int
+    device: str
+    line: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineCount:
+    """How much is set aside, and what the cap has dropped so far.
+
+    Parameters
+    ----------
+    n_kept, n_kept_bytes : int
+        Lines in the file and the length of their text. [bytes]
+    n_dropped, n_dropped_bytes : int
+        Lines that had to make room since the file was made, exactly. [bytes]
+    """
+
+    n_kept: int
+    n_kept_bytes: int
+    n_dropped: int
+    n_dropped_bytes: int
+
+
+class Quarantine:
+    """The file of lines set aside. Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made, with its folder, if it is not there.
+    max_rows : int
+        Lines kept at most.
+    max_bytes : int
+        Text kept at most. [bytes]
+    must_exist : bool
+        Whether a missing file is an error, as it is for someone who wants to read it.
+
+    Raises
+    ------
+    QuarantineError
+        If the file can't be opened or made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        must_exist: bool = False,
+    ) -> None:
+        self._path = path
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        if must_exist and not path.is_file():
+            msg = (
+                f"{path}: there is no quarantine here; nothing was set aside yet, or mend the path"
+            )
+            raise QuarantineError(msg)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            msg = f"{path}: the quarantine can't be opened ({error}); check the path and its rights"
+            raise QuarantineError(msg) from error
+
+    def set_aside(self, lines: Sequence[RejectedLine], *, device: str, received_at_ns: int) -> None:
+        """Keep lines that were not taken; on return they are durable.
+
+        Parameters
+        ----------
+        lines : sequence of RejectedLine
+            The lines, each with its reason and remedy.
+        device : str
+            Name of the credential they came with.
+        received_at_ns : int
+            When they came. [ns since 1970-01-01 UTC]
+
+        Raises
+        ------
+        QuarantineError
+            If they can't be written, for example because the disk is full.
+        """
+        if not lines:
+            return
+        rows = [
+            (
+                received_at_ns,
+                device,
+                each.line,
+                each.reason,
+                each.remedy,
+                sum(len(text.encode()) for text in (device, each.line, each.reason, each.remedy)),
+            )
+            for each in lines
+        ]
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT INTO set_aside (received_at_ns, device, line, reason, remedy, n_bytes) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            connection.execute(
+                "UPDATE totals SET n_kept = n_kept + ?, n_kept_bytes = n_kept_bytes + ?",
+                (len(rows), sum(row[-1] for row in rows)),
+            )
+            self._make_room(connection)
+
+    def lines(self, *, limit: int = 100, before_id: int | None = None) -> list[QuarantinedLine]:
+        """List what was set aside, newest first.
+
+        Parameters
+        ----------
+        limit : int
+            Lines to give at most.
+        before_id : int, optional
+            Give only lines with a smaller number, to go on from an earlier list.
+
+        Returns
+        -------
+        list of QuarantinedLine
+            The lines.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be read.
+        """
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT id, received_at_ns, device, line, reason, remedy FROM set_aside "
+                "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?",
+                (before_id, before_id, limit),
+            ).fetchall()
+        return [QuarantinedLine(*row) for row in found]
+
+    def show(self, line_id: int) -> QuarantinedLine | None:
+        """Give one line.
+
+        Parameters
+        ----------
+        line_id : int
+            Its number.
+
+        Returns
+        -------
+        QuarantinedLine or None
+            The line, None if it was never there or had to make room.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be read.
+        """
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT id, received_at_ns, device, line, reason, remedy FROM set_aside "
+                "WHERE id = ?",
+                (line_id,),
+            ).fetchone()
+        return None if row is None else QuarantinedLine(*row)
+
+    def count(self) -> QuarantineCount:
+        """Say how much is set aside, and what the cap has dropped.
+
+        Returns
+        -------
+        QuarantineCount
+            Exact, also after a crash.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be read.
+        """
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT n_kept, n_kept_bytes, n_dropped, n_dropped_bytes FROM totals"
+            ).fetchone()
+        return QuarantineCount(*row)
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        n_kept, n_kept_bytes = connection.execute(
+            "SELECT n_kept, n_kept_bytes FROM totals"
+        ).fetchone()
+        last_id, n_dropped, n_dropped_bytes = None, 0, 0
+        for line_id, n_bytes in connection.execute("SELECT id, n_bytes FROM set_aside ORDER BY id"):
+            if (
+                n_kept - n_dropped <= self._max_rows
+                and n_kept_bytes - n_dropped_bytes <= self._max_bytes
+            ):
+                break
+            last_id = line_id
+            n_dropped += 1
+            n_dropped_bytes += n_bytes
+        if last_id is None:
+            return
+        connection.execute("DELETE FROM set_aside WHERE id <= ?", (last_id,))
+        connection.execute(
+            "UPDATE totals SET n_kept = n_kept - ?1, n_kept_bytes = n_kept_bytes - ?2, "
+            "n_dropped = n_dropped + ?1, n_dropped_bytes = n_dropped_bytes + ?2",
+            (n_dropped, n_dropped_bytes),
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                msg = f"{self._path}: the quarantine can't be read ({error}); check the file"
+                raise QuarantineError(msg) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                msg = (
+                    f"{self._path}: lines could not be set aside ({error}); "
+                    "make room on the disk or check the file's rights"
+                )
+                raise QuarantineError(msg) from error
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    # A new file is only there after a power cut if its folder's entry is on the disk too.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return connection

@@ -1,0 +1,120 @@
+"""Centrifugal process pump: the impeller and its wear rings erode.
+
+The pump works where its head curve ``H0 - a·Q²`` meets the system curve ``Hs + r·Q²``; the
+control valve sets r after the demand. As the wear rings open, more of the flow runs back inside
+the pump and the head curve sinks, so flow and pressure fall while every cubic metre delivered
+costs more power. [1]_ The eroded impeller loses its balance: vibration leaves zone A of ISO
+10816-7 (below 2.5 mm/s for category I) and passes 6.6 mm/s, where zone D begins. [2]_ The shaft
+seal runs hotter as leakage upsets its film.
+
+References
+----------
+.. [1] J. F. Gülich, "Centrifugal Pumps", 3rd ed., Springer, 2014: characteristics, leakage
+   losses through annular seals, and how wear changes them.
+.. [2] ISO 10816-7:2009, Mechanical vibration: evaluation of machine vibration by measurements
+   on non-rotating parts, part 7: rotodynamic pumps, zone limits of category I up to 200 kW.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from simulators.conditions import Conditions
+from simulators.degradation import ExponentialWear
+from simulators.machines.kind import KindCosts, MachineKind, joined_levels
+
+FloatArray = npt.NDArray[np.float64]
+
+_SHUTOFF_HEAD_M: Final = 62.0
+_HEAD_CURVE: Final = 1.35e-3
+"""a above. [m/(m³/h)²]"""
+_STATIC_HEAD_M: Final = 18.0
+_SYSTEM_CURVE_AT_RATED_DEMAND: Final = 2.6e-3
+"""r above. [m/(m³/h)²]"""
+_HEAD_LOST_RATIO: Final = 0.16
+_LEAKAGE_RATIO: Final = 0.12
+_EFFICIENCY_RATIO: Final = 0.74
+_EFFICIENCY_LOST_RATIO: Final = 0.13
+_SUCTION_BAR: Final = 1.2
+_BAR_PER_M: Final = 0.0979
+"""Ten metres of water column weigh a little less than one bar. [bar/m]"""
+_KW_PER_M4_H: Final = 9.81 / 3600.0
+"""Hydraulic power of one m³/h lifted by one metre. [kW]"""
+_HEALTHY_MM_S: Final = 1.7
+_UNBALANCE_MM_S: Final = 6.6
+_SEAL_RISE_C: Final = 17.0
+_LEAK_RISE_C: Final = 26.0
+
+
+def measure_pump(conditions: Conditions, traits: FloatArray, noise: FloatArray) -> FloatArray:
+    """Read the sensors of a centrifugal pump.
+
+    Parameters
+    ----------
+    conditions : Conditions
+        What it is under, arrays of shape (n_times,).
+    traits : ndarray of shape (4,)
+        Standard normal: balance, head, efficiency, seal of this unit.
+    noise : ndarray of shape (n_times, 5)
+        Sensor noise, standard normal.
+
+    Returns
+    -------
+    ndarray of shape (n_times, 5)
+        Vibration [mm/s], discharge pressure [bar], flow [m³/h], motor power [kW], seal
+        temperature [°C].
+    """
+    load, wear = conditions.load_ratio, conditions.wear
+    head_m = _SHUTOFF_HEAD_M * (1.0 + 0.008 * traits[1]) * (1.0 - _HEAD_LOST_RATIO * wear)
+    # More demand opens the valve: less resistance, more flow.
+    system = _SYSTEM_CURVE_AT_RATED_DEMAND / load**0.8
+    through_m3_h = np.sqrt((head_m - _STATIC_HEAD_M) / (_HEAD_CURVE + system))
+    delivered_m = head_m - _HEAD_CURVE * through_m3_h**2
+    flow_m3_h = through_m3_h * (1.0 - _LEAKAGE_RATIO * wear)
+    efficiency = (_EFFICIENCY_RATIO + 0.008 * traits[2]) * (1.0 - _EFFICIENCY_LOST_RATIO * wear)
+    power_kw = _KW_PER_M4_H * through_m3_h * delivered_m / efficiency
+    healthy_mm_s = _HEALTHY_MM_S * np.exp(0.08 * traits[0]) * (1.1 - 0.1 * load)
+    rise_c = (_SEAL_RISE_C + 0.9 * traits[3]) * conditions.lagged_load_ratio
+    return np.stack(
+        [
+            joined_levels(healthy_mm_s, _UNBALANCE_MM_S * wear) * np.exp(0.04 * noise[:, 0]),
+            (_SUCTION_BAR + _BAR_PER_M * delivered_m) * (1.0 + 0.004 * noise[:, 1]),
+            flow_m3_h * (1.0 + 0.008 * noise[:, 2]),
+            power_kw * (1.0 + 0.006 * noise[:, 3]),
+            conditions.ambient_c + rise_c + _LEAK_RISE_C * wear**1.5 + 0.35 * noise[:, 4],
+        ],
+        axis=1,
+    )
+
+
+CENTRIFUGAL_PUMP: Final = MachineKind(
+    key="centrifugal-pump",
+    model="CP-100",
+    signals=(
+        "vibration_mm_s",
+        "discharge_pressure_bar",
+        "flow_m3_h",
+        "motor_power_kw",
+        "seal_temperature_c",
+    ),
+    n_traits=4,
+    wear_law=ExponentialWear(
+        onset_range_h=(20 * 24.0, 70 * 24.0),
+        growth_h=30 * 24.0,
+        growth_spread_ratio=0.2,
+        curvature=1.8,
+    ),
+    failure_mode="wear-ring-erosion",
+    thermal_lag_h=0.8,
+    standstill_range_h=(10.0, 34.0),
+    costs=KindCosts(
+        planned_visit_cost_eur=1600.0,
+        planned_visit_h=4.0,
+        unplanned_repair_cost_eur=5600.0,
+        unplanned_repair_h=22.0,
+        downtime_cost_eur_per_h=480.0,
+    ),
+    measure=measure_pump,
+)
+"""A centrifugal pump for a process liquid."""

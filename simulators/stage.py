@@ -1,0 +1,206 @@
+"""Everything machines need to be heard: OPC UA servers, a broker, a publisher, and their keys.
+
+The same stage carries invented machines and replayed real ones. It starts and stops the parts,
+hands samples to the right one, and knows who listens and what is still under way.
+"""
+
+import asyncio
+import gc
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from simulators.broker import Broker, free_port
+from simulators.keys import make_identity, trust_clients
+from simulators.mqtt_publisher import MqttPublisher, payload_of, topic_of
+from simulators.mqtt_tap import MqttTap
+from simulators.opcua_server import NAMESPACE_URI, OpcUaServer
+from simulators.reading import Moment, Outlet
+
+_MOST_MESSAGES_UNDER_WAY: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class StageSettings:
+    """How to set the stage.
+
+    Parameters
+    ----------
+    folder : Path
+        Where keys and passwords are kept.
+    site : str
+        Site of the edge agent that will listen, part of MQTT topics.
+    trusted_clients : tuple of Path
+        Certificates of clients that may read over OPC UA, DER.
+    opcua_port : int or None
+        Port of the first OPC UA server, the next ones follow; None takes free ports.
+    mqtt_port : int or None
+        Port of the broker; None takes a free one.
+    """
+
+    folder: Path
+    site: str
+    trusted_clients: tuple[Path, ...]
+    opcua_port: int | None = None
+    mqtt_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What was handed over and not yet taken.
+
+    Parameters
+    ----------
+    n_waiting : int
+        Values and messages that no listener has confirmed.
+    has_room : bool
+        Whether more can be sent without a queue running over.
+    n_lost : int
+        Values that were waiting when their OPC UA subscription ended.
+    """
+
+    n_waiting: int
+    has_room: bool
+    n_lost: int
+
+
+class Stage:
+    """All servers of a set of machines.
+
+    Parameters
+    ----------
+    settings : StageSettings
+        How to set it.
+    first : mapping of Outlet to Moment
+        The machines, each with what it shows from the beginning.
+    """
+
+    def __init__(self, settings: StageSettings, first: Mapping[Outlet, Moment]) -> None:
+        self.settings = settings
+        self.outlets = tuple(first)
+        self._first = {outlet.machine: moment for outlet, moment in first.items()}
+        over_opcua = [outlet for outlet in self.outlets if outlet.protocol == "opcua"]
+        over_mqtt = [outlet for outlet in self.outlets if outlet.protocol == "mqtt"]
+        self.servers = tuple(
+            OpcUaServer(name, tuple(group))
+            for name, group in itertools.groupby(over_opcua, key=lambda outlet: outlet.server)
+        )
+        self._server_of = {
+            outlet.machine: server for server in self.servers for outlet in server.outlets
+        }
+        self._topic_of = {
+            outlet.machine: topic_of(settings.site, outlet.machine) for outlet in over_mqtt
+        }
+        self.broker: Broker | None = None
+        self.tap: MqttTap | None = None
+        self._publisher: MqttPublisher | None = None
+
+    @property
+    def trusted_servers_folder(self) -> Path:
+        """Folder with the servers' certificates, for clients to trust."""
+        return self.settings.folder / "pki" / "trusted_servers"
+
+    @property
+    def n_channels(self) -> int:
+        """OPC UA nodes and MQTT topics together."""
+        return len(self._topic_of) + sum(
+            len(outlet.signals) for server in self.servers for outlet in server.outlets
+        )
+
+    async def start(self) -> None:
+        """Start every server; on return all of them listen."""
+        # asyncua lays out six thousand standard nodes a server. Looking for garbage meanwhile
+        # finds none and takes three times as long, and so would looking through them later.
+        gc.disable()
+        try:
+            await self._start()
+        finally:
+            gc.freeze()
+            gc.enable()
+
+    async def _start(self) -> None:
+        pki = self.settings.folder / "pki"
+        pki.mkdir(parents=True, exist_ok=True, mode=0o700)
+        clients = trust_clients(pki / "trusted_clients", self.settings.trusted_clients)
+        self.trusted_servers_folder.mkdir(exist_ok=True)
+        for number, server in enumerate(self.servers):
+            first = self.settings.opcua_port
+            port = free_port() if first is None else first + number
+            identity = make_identity(pki / server.name, f"{NAMESPACE_URI}:{server.name}")
+            copy = self.trusted_servers_folder / f"{server.name}.der"
+            copy.write_bytes(identity.certificate.read_bytes())
+            await server.start(identity, clients, pki / "trusted_clients", port, self._first)
+        if self._topic_of:
+            await self._start_mqtt()
+
+    async def stop(self) -> None:
+        """Stop every server; harmless when some never started."""
+        if self._publisher is not None:
+            await asyncio.to_thread(self._publisher.close)
+        if self.tap is not None:
+            await self.tap.stop()
+        if self.broker is not None:
+            await asyncio.to_thread(self.broker.stop)
+        for server in self.servers:
+            await server.stop()
+
+    async def send(self, outlet: Outlet, moment: Moment) -> None:
+        """Hand over what one machine measured at one moment.
+
+        Parameters
+        ----------
+        outlet : Outlet
+            The machine.
+        moment : Moment
+            What it measured, and when.
+        """
+        if outlet.protocol == "opcua":
+            server = self._server_of[outlet.machine]
+            await server.write(outlet.machine, moment)
+        elif self._publisher is not None and self.tap is not None:
+            topic = self._topic_of[outlet.machine]
+            payload = payload_of(outlet.signals, moment)
+            self.tap.ledger.expect(topic, payload)
+            self._publisher.publish(topic, payload)
+
+    def unheard(self) -> list[str]:
+        """Name the channels that nobody listens to yet.
+
+        Returns
+        -------
+        list of str
+            OPC UA nodes and MQTT topics.
+        """
+        nodes = [node for server in self.servers for node in server.unheard()]
+        if self.tap is not None:
+            nodes += self.tap.ledger.unheard(self._topic_of.values())
+        return nodes
+
+    def under_way(self) -> UnderWay:
+        """Count what was handed over and not yet taken.
+
+        Returns
+        -------
+        UnderWay
+            Over all servers.
+        """
+        backlogs = [server.backlog() for server in self.servers]
+        n_messages = 0
+        if self.tap is not None and self._publisher is not None:
+            n_messages = max(len(self.tap.ledger), self._publisher.n_unacknowledged)
+        return UnderWay(
+            n_waiting=n_messages + sum(backlog.n_waiting for backlog in backlogs),
+            has_room=n_messages < _MOST_MESSAGES_UNDER_WAY
+            and all(backlog.has_room for backlog in backlogs),
+            n_lost=sum(backlog.n_lost for backlog in backlogs),
+        )
+
+    async def _start_mqtt(self) -> None:
+        self.broker = Broker(self.settings.folder / "mqtt", free_port())
+        await asyncio.to_thread(self.broker.start)
+        self.tap = MqttTap(self.broker.port)
+        await self.tap.start(self.settings.mqtt_port or 0)
+        self._publisher = MqttPublisher(self.broker.port, self.broker.plant)
+        await asyncio.to_thread(self._publisher.connect)

@@ -1,0 +1,120 @@
+"""Drawn wear agrees with the closed forms of its law."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.degradation import ExponentialWear, FloatArray, GammaWear, draw_wear_paths
+from simulators.errors import ScenarioError
+
+GAMMA = GammaWear(
+    onset_range_h=(200.0, 200.0),
+    growth_h=400.0,
+    growth_spread_ratio=0.0,
+    power=1.6,
+    jumps=60.0,
+)
+
+
+def first_passage_probability(law: GammaWear, age_h: FloatArray) -> FloatArray:
+    """P(failed by age) = P(gamma wear >= 1), since the process never falls."""
+    shape = law.jumps * (age_h / law.growth_h) ** law.power
+    return np.asarray(scipy.special.gammaincc(shape, law.jumps), dtype=np.float64)
+
+
+def test_failure_times_follow_the_first_passage_law_of_the_gamma_process() -> None:
+    paths = draw_wear_paths(GAMMA, np.random.default_rng(1), 1500)
+    growth_h = np.array([path.failure_h - path.onset_h for path in paths])
+
+    # A continuous law maps its own draws to uniform ones.
+    test = scipy.stats.kstest(first_passage_probability(GAMMA, growth_h), "uniform")
+
+    assert test.pvalue > 0.01, test
+
+
+def test_mean_wear_follows_its_power_law() -> None:
+    law = GammaWear((0.0, 0.0), 400.0, 0.0, power=1.6, jumps=400.0)
+    paths = draw_wear_paths(law, np.random.default_rng(2), 800)
+    age_h = np.array([100.0, 200.0, 300.0])
+
+    mean = np.mean([path.wear_at(age_h) for path in paths], axis=0)
+
+    # Standard error of the mean is at most 0.002; nobody has failed before 300 h.
+    assert mean == pytest.approx((age_h / 400.0) ** 1.6, abs=0.006)
+
+
+def test_exponential_wear_is_its_closed_form() -> None:
+    law = ExponentialWear((100.0, 100.0), 300.0, 0.0, curvature=2.5)
+    (path,) = draw_wear_paths(law, np.random.default_rng(3), 1)
+    age_h = np.linspace(0.0, 500.0, 4001)
+
+    share = np.clip((age_h - 100.0) / 300.0, 0.0, 1.0)
+    expected = np.expm1(2.5 * share) / np.expm1(2.5)
+
+    # Between its hourly points the path is straight: off by at most w''·h²/8, here 9.5e-6.
+    assert path.wear_at(age_h) == pytest.approx(expected, abs=1e-5)
+
+
+def test_unit_to_unit_variation_is_lognormal() -> None:
+    law = ExponentialWear((0.0, 0.0), 300.0, 0.25, curvature=2.0)
+    paths = draw_wear_paths(law, np.random.default_rng(4), 1500)
+
+    test = scipy.stats.kstest(
+        [path.failure_h for path in paths], scipy.stats.lognorm(0.25, scale=300.0).cdf
+    )
+
+    assert test.pvalue > 0.01, test
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    power=st.floats(0.8, 3.0),
+    jumps=st.floats(2.0, 200.0),
+    spread=st.floats(0.0, 0.5),
+)
+def test_wear_never_falls_and_ends_at_one(
+    seed: int, power: float, jumps: float, spread: float
+) -> None:
+    law = GammaWear((10.0, 90.0), 60.0, spread, power, jumps)
+
+    for path in draw_wear_paths(law, np.random.default_rng(seed), 3):
+        assert 10.0 <= path.onset_h <= 90.0
+        assert np.all(np.diff(path.wear) >= 0)
+        assert np.all(np.diff(path.age_h) >= 0)
+        assert path.wear[0] == 0.0
+        assert path.wear[-1] == 1.0
+        assert math.isclose(path.age_h[-1], path.failure_h)
+
+
+def test_units_slower_than_the_first_horizon_still_fail() -> None:
+    # Few coarse jumps and a clock that slows down: some units last many times the typical life.
+    law = GammaWear((0.0, 0.0), 20.0, 0.0, power=0.6, jumps=1.0)
+
+    paths = draw_wear_paths(law, np.random.default_rng(5), 200)
+
+    assert max(path.failure_h for path in paths) > 3 * 20.0
+
+
+def test_the_same_generator_state_gives_the_same_paths() -> None:
+    first, second = (draw_wear_paths(GAMMA, np.random.default_rng(9), 3) for _ in range(2))
+
+    assert [path.failure_h for path in first] == [path.failure_h for path in second]
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        GammaWear((5.0, 1.0), 10.0, 0.1, 1.0, 10.0),
+        GammaWear((0.0, 1.0), -10.0, 0.1, 1.0, 10.0),
+        ExponentialWear((0.0, 1.0), 10.0, -0.1, 1.0),
+        ExponentialWear((0.0, 1.0), 10.0, 0.1, 0.0),
+    ],
+)
+def test_impossible_wear_is_refused(law: GammaWear | ExponentialWear) -> None:
+    with pytest.raises(ScenarioError, match="no machine can wear like this"):
+        draw_wear_paths(law, np.random.default_rng(0), 1)
