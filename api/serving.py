@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -50,6 +51,8 @@ STOP_WITHIN_S: Final = 5
 """Answers that take longer when the server is told to stop are cut off."""
 
 MAX_HEADER_BYTES: Final = 16_384
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def add_commands(subparsers: "Subparsers") -> None:
@@ -127,6 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # Migrations tell which database they found at every start; nobody acts on that.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     names = ("state_dir", "host", "port", "access_token_file", "database")
     try:
         settings = load_settings(
@@ -171,10 +176,35 @@ def serve(context: AppContext, listener: socket.socket, access_token: str | None
     try:
         sys.stdout.write(where_to_look(context.settings, listener, access_token))
         sys.stdout.flush()
-        _Server(config, context.hub).run(sockets=[listener])
+        with stopping_in_order():
+            _Server(config, context.hub).run(sockets=[listener])
     finally:
         context.hub.close()
         worker.stop()
+
+
+@contextmanager
+def stopping_in_order() -> Iterator[None]:
+    """Keep signals from ending the process before its stores are closed.
+
+    uvicorn raises the signal that stopped it once more at its end; with the usual handlers that
+    would be the end of everything.
+
+    Yields
+    ------
+    None
+        With SIGTERM and SIGINT left to uvicorn.
+    """
+    usual = {number: signal.signal(number, _pass_over) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+def _pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: uvicorn has stopped already."""
 
 
 class _Server(uvicorn.Server):

@@ -33,7 +33,9 @@ class HealthSettings(_Group):
     snapshot_every_s: float = Field(default=60.0, ge=0.0)
     """A steady machine gets a new snapshot at most this often; a changing one at once."""
     watch_failure_ratio: float = Field(default=0.2, gt=0.0, lt=1.0)
-    """Probability of failing within 30 days from which a machine is shown as worth watching."""
+    """Probability of failing within `watch_days` from which a machine is worth watching."""
+    watch_days: float = Field(default=7.0, gt=0.0, le=365.0)
+    """How far ahead a machine is watched."""
 
 
 class PlanningSettings(_Group):
@@ -48,8 +50,8 @@ class PlanningSettings(_Group):
 class RetentionSettings(_Group):
     """How the risk of leaving is judged."""
 
-    least_horizon_days: int = Field(default=30, ge=1, le=366)
-    """A renewal nearer than this is looked at as if it were this far ahead."""
+    least_horizon_days: int = Field(default=90, ge=1, le=366)
+    """The risk is that of leaving by the renewal date, or within this time if that is later."""
     repeat_window_days: float = Field(default=30.0, gt=0.0, le=365.0)
     """A visit counts as fixed if its machine needs none again within this time."""
 
@@ -69,7 +71,7 @@ class Settings(_Group):
     """File with the token that people and programs must show; needed beyond this machine."""
     allowed_hosts: tuple[str, ...] = ()
     """Names by which browsers may call this server, beside localhost."""
-    update_interval_s: float = Field(default=5.0, gt=0.0, le=86400.0)
+    update_interval_s: float = Field(default=2.0, gt=0.0, le=86400.0)
     """Pause between two rounds of health, planning and retention."""
     history_check_s: float = Field(default=30.0, gt=0.0, le=86400.0)
     """How often the store is asked for samples that came by another way than this server."""

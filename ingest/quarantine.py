@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -298,17 +298,20 @@ class Quarantine:
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    # SQLite may have rolled back by itself already, as it does on a full disk.
+                    with suppress(sqlite3.Error):
+                        self._connection.execute("ROLLBACK")
+                    raise
             except sqlite3.Error as error:
                 msg = (
                     f"{self._path}: lines could not be set aside ({error}); "
                     "make room on the disk or check the file's rights"
                 )
                 raise QuarantineError(msg) from error
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.rollback()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 
 from analytics.arrays import BoolArray, FloatArray, IntArray
-from analytics.health.fusion import Fusion, UnitSums, fit_weights, moving_averages, unit_sums
+from analytics.health.calibration import Calibration, Trial, calibrate
+from analytics.health.fusion import Fusion, moving_averages
+from analytics.health.fusion_fit import UnitSums, fit_weights, unit_sums
 from analytics.health.settings import HealthSettings
-from analytics.health.similarity import Kernel, Library, LifeDistribution, build_library, liken
+from analytics.health.similarity import Kernel, Library, build_library, liken
 from analytics.signals.baseline import present_median
 
 N_AGES: Final = 6
@@ -24,34 +26,8 @@ CLIP_RATIO: Final = 0.6
 """Lives beyond this part of the median life score alike: nobody plans that far ahead."""
 
 _MAX_POSITIONS: Final = 5000
-_N_SCORE_LIVES: Final = 48
 _LEAST_SPAN: Final = 0.1
 _GOLDEN_RATIO: Final = 0.5 * (5.0**0.5 - 1.0)
-_STRETCH_RANGE: Final = (0.5, 2.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrialAnswers:
-    """What was said of left-out units, and what came true.
-
-    Parameters
-    ----------
-    fold : ndarray of int, shape (n_cases,)
-        Fold of the unit.
-    true_steps : ndarray of shape (n_cases,)
-        Life that was left. [steps]
-    median_steps, lower_steps, upper_steps : ndarray of shape (n_cases,)
-        Median and interval, not stretched. [steps]
-    crps_steps : ndarray of shape (n_cases,)
-        Continuous ranked probability score up to the clip: 0 is perfect. [steps]
-    """
-
-    fold: IntArray
-    true_steps: FloatArray
-    median_steps: FloatArray
-    lower_steps: FloatArray
-    upper_steps: FloatArray
-    crps_steps: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,23 +42,20 @@ class CrossValidation:
         Damage of each unit as a fusion saw it that did not know the unit.
     kernel : Kernel
         With the chosen bandwidth.
-    stretch : float
-        Makes the interval hold `HealthSettings.interval_ratio` of the cases.
     label_ratio : float
         The chosen label.
     rise_by_signal : ndarray of shape (n_used,)
         What each used signal adds to damage between early life and failure, typically.
-    figures : dict of str to float
-        Scores of the chosen model on left-out units.
+    calibration : Calibration
+        Stretch, and scores on left-out units.
     """
 
     fusion: Fusion
     library: Library
     kernel: Kernel
-    stretch: float
     label_ratio: float
     rise_by_signal: FloatArray
-    figures: dict[str, float]
+    calibration: Calibration
 
 
 def crossvalidate(
@@ -104,12 +77,7 @@ def crossvalidate(
     Returns
     -------
     CrossValidation
-        The candidate with the least mean continuous ranked probability score. [1]_
-
-    References
-    ----------
-    .. [1] T. Gneiting and A. E. Raftery, "Strictly proper scoring rules, prediction, and
-       estimation", Journal of the American Statistical Association, vol. 102, pp. 359-378, 2007.
+        The candidate with the least mean continuous ranked probability score.
     """
     median_life = float(np.median(n_steps))
     fold = np.arange(n_steps.size) % min(settings.n_folds, n_steps.size)
@@ -144,17 +112,15 @@ def crossvalidate(
                 history_memory_steps=float(blank.memory_steps.max()),
                 history_spread=settings.history_spread,
             )
-            candidates.append((trials, kernel, trials.answers(kernel, settings)))
-    trials, kernel, answers = min(candidates, key=lambda trial: float(trial[2].crps_steps.mean()))
-    needed = _needed_stretch(answers)
+            candidates.append((trials, kernel, trials.calibration(kernel, settings)))
+    trials, kernel, calibration = min(candidates, key=lambda candidate: candidate[2].crps_steps)
     return CrossValidation(
         fusion=trials.fusion,
         library=trials.library(np.ones(n_steps.size, np.bool_), settings, settings.max_positions),
         kernel=kernel,
-        stretch=_stretch_for(needed, settings.interval_ratio),
         label_ratio=trials.label_ratio,
         rise_by_signal=_rise_by_signal(trials.fusion, features[0], n_steps, settings),
-        figures=_figures(answers, needed, settings),
+        calibration=calibration,
     )
 
 
@@ -193,10 +159,10 @@ class _Trials:
             max_positions=max_positions,
         )
 
-    def answers(self, kernel: Kernel, settings: HealthSettings) -> TrialAnswers:
+    def calibration(self, kernel: Kernel, settings: HealthSettings) -> Calibration:
         """Estimate the life left of every unit at several ages, from the other folds."""
         start, time, unit = self._cases(settings)
-        parts = []
+        trials = []
         for k in range(int(self.fold.max()) + 1):
             mine = self.fold[unit] == k
             said = liken(
@@ -205,9 +171,9 @@ class _Trials:
                 self.trajectory[start[mine], time[mine], :, unit[mine]].T,
                 time[mine] - self.start_steps[start[mine], unit[mine]] + 1,
             )
-            true_steps = self.n_steps[unit[mine]] - 1 - time[mine] + 0.5
-            parts.append(_answers(said, k, true_steps, self.n_steps, settings))
-        return TrialAnswers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            trials.append(Trial(said, self.n_steps[unit[mine]] - 1 - time[mine] + 0.5))
+        clip_steps = CLIP_RATIO * float(np.median(self.n_steps))
+        return calibrate(trials, clip_steps=clip_steps, interval_ratio=settings.interval_ratio)
 
     def _cases(self, settings: HealthSettings) -> tuple[IntArray, IntArray, IntArray]:
         """Start, time and unit of each case: ages spread evenly, differently for each unit."""
@@ -293,70 +259,3 @@ def trajectory_memory_steps(median_life_steps: float, settings: HealthSettings) 
         At least one step each. [steps]
     """
     return np.maximum(1.0, np.asarray(settings.trajectory_ratios) * median_life_steps)
-
-
-def _answers(
-    said: LifeDistribution,
-    fold: int,
-    true_steps: FloatArray,
-    n_steps: IntArray,
-    settings: HealthSettings,
-) -> tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Columns of `TrialAnswers` for one fold."""
-    tail = 0.5 * (1.0 - settings.interval_ratio)
-    clip_steps = CLIP_RATIO * float(np.median(n_steps))
-    life = (np.arange(_N_SCORE_LIVES) + 0.5) * clip_steps / _N_SCORE_LIVES
-    missed = said.survival(life) - (true_steps[:, np.newaxis] > life)
-    return (
-        np.full(true_steps.size, fold),
-        true_steps,
-        said.quantile_steps(0.5),
-        said.quantile_steps(tail),
-        said.quantile_steps(1.0 - tail),
-        clip_steps * (missed**2).mean(axis=1),
-    )
-
-
-def _needed_stretch(answers: TrialAnswers) -> FloatArray:
-    """Stretch at which each case's interval would just hold the truth."""
-    miss = np.log(answers.true_steps / answers.median_steps)
-    edge = np.where(miss > 0, answers.upper_steps, answers.lower_steps)
-    reach = np.abs(np.log(edge / answers.median_steps))
-    needed: FloatArray = np.full(miss.size, np.inf)
-    np.divide(np.abs(miss), reach, out=needed, where=reach > 0)
-    return needed
-
-
-def _stretch_for(needed: FloatArray, interval_ratio: float) -> float:
-    """Choose the stretch that holds the wanted part of new cases: the conformal quantile [1]_.
-
-    References
-    ----------
-    .. [1] J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani and L. Wasserman, "Distribution-free
-       predictive inference for regression", Journal of the American Statistical Association,
-       vol. 113, pp. 1094-1111, 2018.
-    """
-    rank = min(int(np.ceil((needed.size + 1) * interval_ratio)), needed.size)
-    return float(np.clip(np.sort(needed)[rank - 1], *_STRETCH_RANGE))
-
-
-def _figures(
-    answers: TrialAnswers, needed: FloatArray, settings: HealthSettings
-) -> dict[str, float]:
-    """Scores in steps; each fold's interval is stretched by what the other folds needed."""
-    stretch = np.array([
-        _stretch_for(needed[answers.fold != k], settings.interval_ratio) for k in answers.fold
-    ])
-    lower, upper = (
-        answers.median_steps * (edge / answers.median_steps) ** stretch
-        for edge in (answers.lower_steps, answers.upper_steps)
-    )
-    is_held = (lower <= answers.true_steps) & (answers.true_steps <= upper)
-    return {
-        "rmse": float(np.sqrt(np.mean((answers.median_steps - answers.true_steps) ** 2))),
-        "crps": float(answers.crps_steps.mean()),
-        "mean_width": float((upper - lower).mean()),
-        "coverage_ratio": float(is_held.mean()),
-        "n_cases": float(answers.true_steps.size),
-        "interval_ratio": settings.interval_ratio,
-    }

@@ -10,7 +10,8 @@ import numpy as np
 
 from analytics.arrays import DomainError, FloatArray
 from analytics.health.crossvalidation import CrossValidation, crossvalidate, trajectory_memory_steps
-from analytics.health.fusion import Fusion, fit_standardiser
+from analytics.health.fusion import Fusion
+from analytics.health.fusion_fit import fit_standardiser
 from analytics.health.histories import GriddedHistories, RunToFailure, grid_histories
 from analytics.health.packing import pack_array, pack_record, unpack_array, unpack_record
 from analytics.health.settings import DEFAULT_SETTINGS, HealthSettings
@@ -46,7 +47,7 @@ class HealthModel:
     memory_steps : ndarray of shape (n_memories,)
         Memories by which machines are likened. [steps]
     stretch : float
-        Calibration of the spread, see `LifeDistribution`.
+        Calibration of the spread, see `analytics.health.similarity.LifeDistribution`.
     fusion : Fusion
         From signals to damage.
     library : Library
@@ -223,10 +224,10 @@ def fit_health_model(
         step_h=float(step_h),
         settings=settings,
         version=version,
-        card=_card(kind, signals, gridded, step_h, version, chosen),
+        card=_card(kind, signals, gridded, step_h, settings, version, chosen),
         life_h=gridded.n_steps.astype(np.float64) * step_h,
         memory_steps=trajectory_memory_steps(median_life_steps, settings),
-        stretch=chosen.stretch,
+        stretch=chosen.calibration.stretch,
         fusion=chosen.fusion,
         library=chosen.library,
         kernel=chosen.kernel,
@@ -253,11 +254,12 @@ def _card(
     signals: Sequence[str],
     gridded: GriddedHistories,
     step_h: float,
+    settings: HealthSettings,
     version: str,
     chosen: CrossValidation,
 ) -> dict[str, Any]:
     """Collect what a person should know before trusting the model."""
-    figures = chosen.figures
+    calibration = chosen.calibration
     return {
         "kind": kind,
         "version": version,
@@ -267,15 +269,15 @@ def _card(
         "n_samples": int(np.isfinite(gridded.values).any(axis=1).sum()),
         "units_left_out": gridded.left_out,
         "median_life_h": float(np.median(gridded.n_steps)) * step_h,
-        "rmse_h": figures["rmse"] * step_h,
-        "crps_h": figures["crps"] * step_h,
-        "coverage_ratio": figures["coverage_ratio"],
-        "interval_ratio": figures["interval_ratio"],
-        "mean_width_h": figures["mean_width"] * step_h,
-        "n_cases": int(figures["n_cases"]),
+        "rmse_h": calibration.rmse_steps * step_h,
+        "crps_h": calibration.crps_steps * step_h,
+        "coverage_ratio": calibration.coverage_ratio,
+        "interval_ratio": settings.interval_ratio,
+        "mean_width_h": calibration.mean_width_steps * step_h,
+        "n_cases": calibration.n_cases,
         "label_h": chosen.label_ratio * float(np.median(gridded.n_steps)) * step_h,
         "bandwidth": chosen.kernel.bandwidth,
-        "stretch": chosen.stretch,
+        "stretch": calibration.stretch,
         "damage_rise_by_signal": {
             signals[int(i)]: float(rise)
             for i, rise in zip(chosen.fusion.used, chosen.rise_by_signal, strict=True)

@@ -8,7 +8,7 @@ import numpy as np
 from analytics.arrays import BoolArray, DomainError, FloatArray, IntArray, ShapeError
 from analytics.health.fusion import moving_averages
 from analytics.health.model import HealthModel
-from analytics.health.similarity import LifeDistribution, liken
+from analytics.health.similarity import liken
 
 WEAK_EVIDENCE_UNITS: Final = 2.0
 """Fewer library units than this behind an estimate are said aloud."""
@@ -112,10 +112,8 @@ def estimate_rul(model: HealthModel, damage: FloatArray, *, interval: float = 0.
     if known.size:
         # The averages stand still after the newest sample, so the last row is as of then.
         trajectory = moving_averages(damage[:, known], model.memory_steps)[-1]
-    said = liken(model.library, model.kernel, trajectory, _history_steps(is_present[:, known]))
-    said = LifeDistribution(
-        said.edges_steps, said.cdf, said.n_evidence, said.distance, model.stretch
-    )
+    history_steps = _history_steps(is_present[:, known])
+    said = liken(model.library, model.kernel, trajectory, history_steps).stretched(model.stretch)
 
     horizon_steps = _horizon_steps(float(said.edges_steps[-1]))
     n_machines = damage.shape[1]

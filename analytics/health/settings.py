@@ -55,10 +55,10 @@ class HealthSettings:
 
     regime_signals: tuple[str, ...] = ()
     healthy_ratio: float = 0.25
-    memory_ratios: tuple[float, ...] = (0.025, 0.2)
+    memory_ratios: tuple[float, ...] = (0.015, 0.15)
     trajectory_ratios: tuple[float, ...] = (0.025, 0.1, 0.25)
     label_ratios: tuple[float, ...] = (0.2, 0.3, 0.45, 0.65)
-    bandwidths: tuple[float, ...] = (0.005, 0.007, 0.01, 0.014, 0.02, 0.03, 0.045)
+    bandwidths: tuple[float, ...] = (0.0035, 0.005, 0.007, 0.01, 0.014, 0.02, 0.03, 0.045)
     start_ratios: tuple[float, ...] = (0.0, 0.3, 0.6)
     late_start_weight: float = 0.25
     history_spread: float = 0.3

@@ -12,7 +12,7 @@ References
    Prognostics and Health Management, 2008.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -98,6 +98,21 @@ class LifeDistribution:
     n_evidence: FloatArray
     distance: FloatArray
     stretch: float = 1.0
+
+    def stretched(self, stretch: float) -> "LifeDistribution":
+        """Change the spread, not the median.
+
+        Parameters
+        ----------
+        stretch : float
+            Above 0; replaces the present one.
+
+        Returns
+        -------
+        LifeDistribution
+            The same but for its spread.
+        """
+        return replace(self, stretch=stretch)
 
     def quantile_steps(self, probability: float) -> FloatArray:
         """Life that is outlived with probability ``1 - probability``.

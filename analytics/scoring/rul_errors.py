@@ -54,7 +54,7 @@ def rmse_h(true_h: FloatArray, estimate_h: FloatArray, *, cap_h: float | None = 
 def phm08_score(
     true_cycles: FloatArray, estimate_cycles: FloatArray, *, cap_cycles: float | None = None
 ) -> float:
-    """Summed penalty of the PHM08 challenge [1]_: late estimates cost more than early ones.
+    """Add up the penalties of the PHM08 challenge [1]_: late estimates cost more than early ones.
 
     Parameters
     ----------

@@ -21,6 +21,8 @@ CHAIN_TIMEOUT_S: Final = 120.0
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.25
 MARKER: Final = ".staybolt-demo"
+TURBOFAN_UNITS: Final = "3,20,34,49,76,100"
+"""Test engines of FD001 with short and long records, fixed before any estimate was seen."""
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,6 +52,12 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument("--port", type=int, default=8000, help="port of the pages (8000)")
     parser.add_argument("--seed", type=int, default=7, help="seed of the simulated world (7)")
+    parser.add_argument(
+        "--turbofans",
+        type=Path,
+        metavar="DATA",
+        help="play NASA's engines from this folder of C-MAPSS files instead of the plant",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.set_defaults(run=run)
 
@@ -69,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     try:
         port = free_port() if arguments.check else claim_port(arguments.port)
-        demo = Demo(prepare_folder(arguments.dir), port, arguments.seed)
+        demo = Demo(prepare_folder(arguments.dir), port, arguments.seed, arguments.turbofans)
         with demo.started():
             demo.follow_chain()
             if not arguments.check:
@@ -95,11 +103,14 @@ class Demo:
         Port of the pages and of ingest.
     seed : int
         Seed of the simulated world.
+    turbofans : Path or None
+        Folder of NASA's engines to play instead of the simulated plant.
     """
 
     folder: Path
     port: int
     seed: int
+    turbofans: Path | None = None
 
     def __post_init__(self) -> None:
         self.programs = Programs(self.folder / "logs")
@@ -127,43 +138,77 @@ class Demo:
             self.programs.stop()
 
     def _start(self) -> None:
-        folder, programs, seed = self.folder, self.programs, str(self.seed)
-        edge, state, plant = folder / "edge", folder / "state", folder / "plant"
-        lives, business = folder / "run-to-failure", folder / "business"
-        programs.start("edge keys", "edge_agent", "keys", "--state-dir", edge)
-        programs.start(
-            "lives", "simulators", "generate", "run-to-failure", "--dir", lives, "--seed", seed
-        )
-        programs.start(
-            "history", "simulators", "generate", "business", "--dir", business, "--seed", seed
-        )
-        programs.finish("edge keys")
-        token_file = state / "ingest_token"
-        write_secret(token_file)
-        # The plant needs seconds to make its keys and open its servers: it starts first.
-        programs.start(
-            "plant", "simulators", "run", "--scenario", "demo",
-            "--dir", plant, "--seed", seed,
-            "--trust-client", edge / "pki" / "own" / "certificate.der",
-            "--uplink-url", self.url, "--uplink-token-file", token_file, "--edge-state-dir", edge,
-        )  # fmt: skip
-        programs.finish("history")
-        programs.run("import", "api", "import", business, "--state-dir", state)
-        self._say("two years of business history imported")
-        programs.finish("lives")
-        for table in sorted(lives.glob("*.csv")):
-            programs.run(
-                f"fit {table.stem}", "api", "fit-health-model", "--kind", table.stem,
-                "--table", table, "--state-dir", state,
-            )  # fmt: skip
-            self._say(f"health model of {table.stem} fitted to its run-to-failure histories")
-        programs.start("server", "api", "serve", "--state-dir", state, "--port", str(self.port))
+        programs, edge = self.programs, self.folder / "edge"
+        programs.run("edge keys", "edge_agent", "keys", "--state-dir", edge)
+        write_secret(self.state / "ingest_token")
+        if self.turbofans is None:
+            self._prepare_plant()
+        else:
+            self._prepare_turbofans(self.turbofans)
+        programs.start("server", "api", "serve", *self._at_state, "--port", str(self.port))
         self._wait("server", lambda: self.chain.get("/healthz") is not None)
         self._say(f"server ready at {self.url}")
-        self._wait("plant", (plant / "edge.toml").exists)
-        programs.start("edge agent", "edge_agent", "run", "--config", plant / "edge.toml")
-        machines = json.loads((plant / "plant.json").read_text())["machines"]
-        self._say(f"plant of {len(machines)} machines running, edge agent reading it")
+        self._wait("plant", (self.plant / "edge.toml").exists)
+        programs.start("edge agent", "edge_agent", "run", "--config", self.plant / "edge.toml")
+        self._wait("plant", (self.plant / "plant.json").exists)
+        machines = json.loads((self.plant / "plant.json").read_text())["machines"]
+        self._say(f"{len(machines)} machines running, edge agent reading them")
+
+    def _prepare_plant(self) -> None:
+        """Invented machines: their lives and their customers' history are generated first."""
+        programs, seed = self.programs, ("--seed", str(self.seed))
+        lives, business = self.folder / "run-to-failure", self.folder / "business"
+        # The plant needs seconds to make its keys and open its servers: it starts first.
+        programs.start("plant", "simulators", "run", "--scenario", "demo", *seed, *self._for_edge)
+        for name, folder in (("run-to-failure", lives), ("business", business)):
+            programs.run(f"generate {name}", "simulators", "generate", name, "--dir", folder, *seed)
+        programs.start("import", "api", "import", business, *self._at_state)
+        tables = sorted(lives.glob("*.csv"))
+        programs.start("fit", "api", "fit-health-model", "--table", *tables, *self._at_state)
+        programs.finish("import")
+        self._say("two years of business history imported")
+        programs.finish("fit")
+        self._say(f"health models of {len(tables)} kinds fitted to run-to-failure histories")
+
+    def _prepare_turbofans(self, data: Path) -> None:
+        """NASA's engines: their lives and their ends are what was published."""
+        programs = self.programs
+        folder = data / "cmapss" if (data / "cmapss").is_dir() else data
+        programs.start(
+            "plant", "simulators", "replay", "cmapss", "--data", data, "--subset", "FD001",
+            "--units", TURBOFAN_UNITS, *self._for_edge, may_end=True,
+        )  # fmt: skip
+        programs.run(
+            "fit", "api", "fit-health-model", "--kind", "turbofan-fd001", "--mapping", "cmapss",
+            "--table", folder / "train_FD001.txt", *self._at_state,
+        )  # fmt: skip
+        self._say("health model fitted to the hundred engines that NASA ran to failure")
+        self._wait("plant", (self.plant / "plant.json").exists)
+        programs.run("import", "api", "import", self.plant / "business", *self._at_state)
+        self._say("the engines' operators and contracts imported")
+
+    @property
+    def plant(self) -> Path:
+        """Folder of the simulated plant."""
+        return self.folder / "plant"
+
+    @property
+    def state(self) -> Path:
+        """Folder of the server."""
+        return self.folder / "state"
+
+    @property
+    def _at_state(self) -> tuple[str | Path, ...]:
+        return ("--state-dir", self.state)
+
+    @property
+    def _for_edge(self) -> tuple[str | Path, ...]:
+        edge = self.folder / "edge"
+        return (
+            "--dir", self.plant, "--edge-state-dir", edge, "--uplink-url", self.url,
+            "--uplink-token-file", self.state / "ingest_token",
+            "--trust-client", edge / "pki" / "own" / "certificate.der",
+        )  # fmt: skip
 
     def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

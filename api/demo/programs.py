@@ -31,8 +31,9 @@ class Programs:
 
     log_folder: Path
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    _may_end: set[str] = field(default_factory=set)
 
-    def start(self, name: str, module: str, *arguments: str | Path) -> None:
+    def start(self, name: str, module: str, *arguments: str | Path, may_end: bool = False) -> None:
         """Start one of our programs in the background.
 
         Parameters
@@ -43,7 +44,11 @@ class Programs:
             Package whose ``__main__`` it is.
         *arguments : str or Path
             Its command line.
+        may_end : bool
+            Whether it may end well by itself, as a replay does.
         """
+        if may_end:
+            self._may_end.add(name)
         with self._log_of(name).open("wb") as log:
             self.running[name] = subprocess.Popen(  # noqa: S603  # our own module, no shell
                 _command(module, arguments),
@@ -99,7 +104,8 @@ class Programs:
             If one has ended.
         """
         for name, process in self.running.items():
-            if process.poll() is not None:
+            code = process.poll()
+            if code is not None and not (code == 0 and name in self._may_end):
                 raise DemoError(self._what_happened(name))
 
     def stop(self) -> None:

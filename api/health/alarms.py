@@ -217,9 +217,10 @@ def alarm_key(machine: str, begins_s: int) -> str:
 def _message(judged: Judgements, column: int, row: int, signal: str, z: float) -> str:
     place = judged.window.block.signals.index(signal)
     value = float(judged.window.block.values[row, place, column])
-    unit = unit_of(signal) or ""
+    unit = unit_of(signal)
+    in_unit = "" if unit in {None, "1"} else f" {unit}"
     name = plain_name(signal)
-    now_at = f"{value:.3g} {unit}".strip() if np.isfinite(value) else "not measured just now"
+    now_at = f"{value:.3g}{in_unit}" if np.isfinite(value) else "not measured just now"
     side = "above" if z > 0 else "below"
     return (
         f"{judged.window.block.machines[column]}: {name} is {now_at}, {abs(z):.1f} healthy "

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import Engine
+
 from analytics.arrays import AnalyticsError
 from analytics.health.model import HealthModel, HealthSettings, fit_health_model
 from api.health.run_to_failure import RunToFailureTable, TableError, read_cmapss, read_table
@@ -38,14 +40,17 @@ def add_commands(subparsers: "Subparsers") -> None:
         "fit-health-model",
         help="learn how a kind of machine wears from units that ran to failure",
         description=(
-            "Fit the health model of one kind of machine from histories of units that were "
+            "Fit the health model of a kind of machine from histories of units that were "
             "watched until they failed, check it by leaving units out, print how good it proved, "
-            "and put it into use. The table has the columns unit, time_h and one per signal; "
+            "and put it into use. A table has the columns unit, time_h and one per signal; "
             "every unit ends at its failure."
         ),
     )
-    parser.add_argument("--kind", required=True, help="kind of machine, as in machines.csv")
-    parser.add_argument("--table", type=Path, required=True, help="file with the histories")
+    parser.add_argument(
+        "--table", type=Path, required=True, nargs="+", metavar="CSV",
+        help="file with the histories; several files fit several kinds",
+    )  # fmt: skip
+    parser.add_argument("--kind", help="kind of machine, as in machines.csv (the name of the file)")
     parser.add_argument(
         "--mapping",
         choices=["cmapss"],
@@ -87,34 +92,49 @@ def run(arguments: argparse.Namespace) -> int:
         Exit code: 0 done, 2 the table or the registry can't be used.
     """
     try:
-        table = _read(arguments)
-        began_s = time.perf_counter()
-        _say(
-            f"{arguments.kind}: {len(table.histories)} units, {len(table.signals)} signals; "
-            "fitting, and checking by leaving units out ..."
-        )
-        model = _fit(arguments, table)
+        tables = _tables(arguments)
         engine = open_engine(database_url(arguments.state_dir, arguments.database))
         try:
             migrate(engine)
-            with session(engine) as writing:
-                writing.add(
-                    HealthModelRecord(
-                        kind=model.kind,
-                        version=model.version,
-                        created_at=datetime.now(UTC),
-                        document=model.to_document(),
-                        card=model.card,
-                    )
-                )
+            for kind, path in tables.items():
+                _put_into_use(engine, arguments, kind, path)
         finally:
             engine.dispose()
     except (TableError, AnalyticsError, RegistryError) as error:
         sys.stderr.write(f"fit-health-model: {error}\n")
         return EXIT_REFUSED
+    return EXIT_OK
+
+
+def _tables(arguments: argparse.Namespace) -> dict[str, Path]:
+    if arguments.kind is None:
+        return {path.stem: path for path in arguments.table}
+    if len(arguments.table) > 1:
+        msg = "--kind names one kind but there are several tables; leave it out"
+        raise TableError(msg)
+    return {arguments.kind: arguments.table[0]}
+
+
+def _put_into_use(engine: Engine, arguments: argparse.Namespace, kind: str, path: Path) -> None:
+    began_s = time.perf_counter()
+    table = _read(arguments, path)
+    _say(
+        f"{kind}: {len(table.histories)} units, {len(table.signals)} signals; "
+        "fitting, and checking by leaving units out ..."
+    )
+    model = _fit(arguments, kind, table)
+    with session(engine) as writing:
+        writing.add(
+            HealthModelRecord(
+                kind=model.kind,
+                version=model.version,
+                created_at=datetime.now(UTC),
+                document=model.to_document(),
+                card=model.card,
+            )
+        )
     _say(card_text(model))
     _say(f"in use after {time.perf_counter() - began_s:.1f} s")
-    return EXIT_OK
 
 
 def card_text(model: HealthModel) -> str:
@@ -139,13 +159,13 @@ def card_text(model: HealthModel) -> str:
     return "\n".join(lines)
 
 
-def _read(arguments: argparse.Namespace) -> RunToFailureTable:
+def _read(arguments: argparse.Namespace, path: Path) -> RunToFailureTable:
     if arguments.mapping == "cmapss":
-        return read_cmapss(arguments.table, hours_per_cycle=arguments.hours_per_cycle)
-    return read_table(arguments.table)
+        return read_cmapss(path, hours_per_cycle=arguments.hours_per_cycle)
+    return read_table(path)
 
 
-def _fit(arguments: argparse.Namespace, table: RunToFailureTable) -> HealthModel:
+def _fit(arguments: argparse.Namespace, kind: str, table: RunToFailureTable) -> HealthModel:
     regime = table.regime_signals
     if arguments.regime == "none":
         regime = ()
@@ -154,7 +174,7 @@ def _fit(arguments: argparse.Namespace, table: RunToFailureTable) -> HealthModel
     elif not regime:
         regime = tuple(name for name in USUAL_REGIME if name in table.signals)
     return fit_health_model(
-        arguments.kind,
+        kind,
         table.signals,
         table.histories,
         step_h=table.step_h if arguments.step_h is None else arguments.step_h,

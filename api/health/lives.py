@@ -15,11 +15,12 @@ from analytics.health.indicator import health_indicator
 from analytics.health.model import HealthModel
 from api.blocks import StoreWindow
 
-WORN_DAMAGE: Final = 0.3
+WORN_DAMAGE: Final = 0.2
 """Only what was worn can be repaired; below this a standstill changes nothing."""
 
-LEAST_DROP: Final = 0.2
-"""Damage that falls by this over a standstill: beyond what chance does to the average of a day."""
+REPAIRED_RATIO: Final = 0.5
+"""A repair takes away more than half of the damage: far beyond what chance does to the median of
+a few steps, far less than a new part does."""
 
 LEAST_STEPS_BACK: Final = 3
 """Steps after a standstill before it is called a repair; up to `HealthModel.min_samples` of them
@@ -67,25 +68,34 @@ def present_lives(model: HealthModel, window: StoreWindow) -> PresentLives:
     n_machines = values.shape[2]
     start = np.zeros(n_machines, dtype=np.int64)
     standstill_h = np.zeros(n_machines)
-    damage = health_indicator(model, values)
     stops = [_standstills(values[:, :, m], window.count[:, m]) for m in range(n_machines)]
     # Machines are few that ever stood still; each is looked at by itself.
     for machine, runs in enumerate(stops):
         for stop, back in runs:
-            before = _last_known(damage[:stop, machine])
-            if not before >= WORN_DAMAGE:
-                continue
-            fresh = values[:, :, machine : machine + 1].copy()
-            fresh[:back] = np.nan
-            anew = health_indicator(model, fresh)[:, 0]
-            known = np.flatnonzero(np.isfinite(anew))
-            first = anew[known[: model.min_samples]]
-            if first.size >= LEAST_STEPS_BACK and np.median(first) <= before - LEAST_DROP:
+            if _is_repair(model, values[:, :, machine], stop, back):
                 values[:back, :, machine] = np.nan
-                damage[:, machine] = anew
                 start[machine] = back
                 standstill_h[machine] = (back - stop) * model.step_h
-    return PresentLives(values, damage, start, standstill_h)
+    return PresentLives(values, health_indicator(model, values), start, standstill_h)
+
+
+def _is_repair(model: HealthModel, values: Float32Array, stop: int, back: int) -> bool:
+    """Whether a machine was worn just before a standstill and is not just after.
+
+    Damage remembers: the same samples look less damaged to who has only just begun to watch. So
+    both sides are judged from equally short histories.
+    """
+    present: BoolArray = np.logical_or.reduce(np.isfinite(values), axis=1)
+    after = np.flatnonzero(present[back:])[: model.min_samples] + back
+    before = np.flatnonzero(present[:stop])[-after.size :]
+    if after.size < LEAST_STEPS_BACK or before.size < LEAST_STEPS_BACK:
+        return False
+    was, now = (
+        float(np.median(health_indicator(model, values[rows, :, np.newaxis])))
+        for rows in (before, after)
+    )
+    # A signal that was never seen on one side leaves its damage unknown: then nothing is forgotten.
+    return bool(was >= WORN_DAMAGE and now <= REPAIRED_RATIO * was)
 
 
 def _standstills(values: Float32Array, count: IntArray) -> list[tuple[int, int]]:
@@ -98,8 +108,3 @@ def _standstills(values: Float32Array, count: IntArray) -> list[tuple[int, int]]
         if back - last > 1 and has_stopped[last + 1 : back].any():
             runs.append((last + 1, back))
     return runs
-
-
-def _last_known(damage: FloatArray) -> float:
-    known = damage[np.isfinite(damage)]
-    return float(known[-1]) if known.size else float("nan")

@@ -8,7 +8,7 @@ from pydantic import Field
 from api.shapes import INTERVAL_RATIO, Money, Shape
 
 MachineState = Literal["alarm", "watch", "normal", "unknown"]
-"""``alarm``: an alarm is open. ``watch``: half worn or likely to fail within 30 days.
+"""``alarm``: an alarm is open. ``watch``: half worn, or likely to fail within a week.
 ``unknown``: connected but not yet judged, or not connected."""
 
 

@@ -318,8 +318,10 @@ class HealthService:
             return "alarm"
         if health is None or health.health_pct is None:
             return "unknown"
-        threshold = self._context.settings.health.watch_failure_ratio
-        is_likely = (health.failure_probability_30d or 0.0) >= threshold
+        settings = self._context.settings.health
+        survival = [(at.ahead_h, at.survival_probability) for at in health.survival]
+        probability = failure_probability(survival, settings.watch_days * 24.0)
+        is_likely = (probability or 0.0) >= settings.watch_failure_ratio
         return "watch" if is_likely or health.health_pct < WATCH_HEALTH_PCT else "normal"
 
 

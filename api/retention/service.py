@@ -33,8 +33,9 @@ from api.shapes import Money
 from api.snapshots import latest_health, latest_risks
 
 RISK_DEFINITION: Final = (
-    "Probability of leaving by the renewal date: 1 - (1 - h)^months, with the monthly hazard h of "
-    "a logistic model that starts from expert weights and learns from past months. Money at risk "
+    "Probability of leaving within the horizon, which reaches to the renewal date and at least 90 "
+    "days ahead unless set otherwise: 1 - (1 - h)^months, with the monthly hazard h of a logistic "
+    "model that starts from expert weights and learns from past months. Money at risk "
     "is that probability times the recurring value. The interval is the central 80 %."
 )
 

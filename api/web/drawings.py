@@ -212,17 +212,18 @@ def round_up(value: float) -> float:
     Returns
     -------
     float
-        1, 2, 4, 5 or 10 times a power of ten; 1 for zero.
+        1, 2, 4, 5 or 10 times a power of ten; 1 for what is as good as zero.
 
     Examples
     --------
     >>> round_up(3.1), round_up(0.0), round_up(8200.0)
     (4.0, 1.0, 10000.0)
     """
-    if value <= 0.0:
+    if value < 1e-9:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1.0, 2.0, 4.0, 5.0, 10.0) if step * power >= value)
+    steps = (step * power for step in (1.0, 2.0, 4.0, 5.0))
+    return next((step for step in steps if step >= value), 10.0 * power)
 
 
 def height_at(marked_x: float, x: Sequence[float], y: Sequence[float]) -> float:

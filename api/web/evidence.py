@@ -8,9 +8,10 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from api.evidence.schemas import EvidenceNode, SampleWindow
-from api.web.facts import EVIDENCE_KINDS, node_title, value_text
+from api.web.facts import node_title, value_text
 from api.web.language import Speech
 from api.web.rendering import render
+from api.web.terms import EVIDENCE_KINDS
 
 MANY: Final = 8
 """More children of one step than this are folded away behind the first few."""

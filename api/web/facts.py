@@ -8,119 +8,13 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from analytics.retention.churn_features import CHURN_FEATURES
-from api.evidence.schemas import EvidenceKind, EvidenceNode
-from api.web.language import N_, NOTHING, Speech
+from api.evidence.schemas import EvidenceNode
+from api.web.catalogue import N_
+from api.web.language import NOTHING, Speech
+from api.web.terms import FIELDS, WORDS
 from api.web.words import EXPECTED, feature_words, signal_name, unit_text
 
 Fact = str | float | bool | None
-
-EVIDENCE_KINDS: Final[Mapping[EvidenceKind, str]] = {
-    "risk": N_("Risk of leaving"),
-    "driver": N_("Driver"),
-    "proposal": N_("Service proposal"),
-    "health": N_("Health"),
-    "alarm": N_("Alarm"),
-    "visit": N_("Visit"),
-    "work_order": N_("Work order"),
-    "downtime": N_("Standstill"),
-    "ticket": N_("Ticket"),
-    "payment": N_("Invoice"),
-    "usage": N_("Use"),
-    "contract": N_("Contract"),
-    "samples": N_("Samples"),
-}
-
-WORDS: Final = {
-    "corrective": N_("Repair"),
-    "preventive": N_("Preventive"),
-    "condition": N_("Condition-based"),
-    "installation": N_("Installation"),
-    "part": N_("part missing"),
-    "skill": N_("skill missing"),
-    "access": N_("no access"),
-    "diagnosis": N_("wrong diagnosis"),
-    "question": N_("Question"),
-    "complaint": N_("Complaint"),
-    "outer-race": N_("outer race"),
-    "inner-race": N_("inner race"),
-    "belt-tracking": N_("belt tracking"),
-    "seal-leak": N_("seal leak"),
-    "impeller-wear": N_("impeller wear"),
-    "cavitation": N_("cavitation"),
-    "spindle-bearing": N_("spindle bearing"),
-    "tool-clamp": N_("tool clamp"),
-    "drive-overheating": N_("drive overheating"),
-    "maintenance": N_("maintenance"),
-}
-
-FIELDS: Final = {
-    "customer_key": N_("Customer"),
-    "machine_key": N_("Machine"),
-    "site_key": N_("Site"),
-    "technician_key": N_("Technician"),
-    "work_order_key": N_("Work order"),
-    "contract_key": N_("Contract"),
-    "alarm_key": N_("Alarm"),
-    "kind": N_("Kind"),
-    "fault_code": N_("Fault"),
-    "cause": N_("Cause"),
-    "incomplete_reason": N_("Why not fixed"),
-    "is_resolved": N_("Fixed"),
-    "is_planned": N_("Planned"),
-    "is_open": N_("Open"),
-    "arrived_at": N_("Arrived"),
-    "left_at": N_("Left"),
-    "opened_at": N_("Opened"),
-    "closed_at": N_("Closed"),
-    "started_at": N_("Began"),
-    "ended_at": N_("Ended"),
-    "raised_at": N_("Raised"),
-    "cleared_at": N_("Cleared"),
-    "due_on": N_("Due"),
-    "paid_on": N_("Paid"),
-    "starts_on": N_("Starts"),
-    "ends_on": N_("Ends"),
-    "renewal_on": N_("Renewal"),
-    "as_of": N_("Newest data used"),
-    "computed_at": N_("Computed"),
-    "recorded_at": N_("Known to us since"),
-    "amount": N_("Amount"),
-    "currency": N_("Currency"),
-    "month": N_("Month"),
-    "run_h": N_("Run hours [h]"),
-    "n_logins": N_("Logins"),
-    "signal": N_("Signal"),
-    "score": N_("Anomaly score"),
-    "anomaly_score": N_("Anomaly score"),
-    "health_pct": N_("Health [%]"),
-    "remaining_useful_life_h": N_("Life left, median [h]"),
-    "lower_h": N_("Life left, lower end [h]"),
-    "upper_h": N_("Life left, upper end [h]"),
-    "n_samples": N_("Samples used"),
-    "samples_from": N_("Samples from"),
-    "samples_to": N_("Samples to"),
-    "model_version": N_("Model version"),
-    "visit_by": N_("Visit by"),
-    "failure_probability": N_("Probability of failing"),
-    "horizon_days": N_("Horizon [days]"),
-    "planned_cost": N_("Cost of a planned visit"),
-    "failure_cost": N_("Cost of a failure"),
-    "churn_probability": N_("Churn probability"),
-    "lower": N_("Lower end"),
-    "upper": N_("Upper end"),
-    "recurring_value_per_year": N_("Recurring value a year"),
-    "money_at_risk_per_year": N_("Money at risk a year"),
-    "money_per_year": N_("Money a year"),
-    "log_odds": N_("Log-odds"),
-    "probability_points": N_("Probability points"),
-    "response_target_h": N_("Promised response [h]"),
-    "notice_days": N_("Notice [days]"),
-    "auto_renew": N_("Renews by itself"),
-    "source": N_("Source"),
-    "value": N_("Value"),
-    "unit": N_("Unit"),
-    "note": N_("Note"),
-}
 
 _PATTERNS: Final = (
     N_("similarity of fused damage to lives that ran to failure, by health model {version}"),
@@ -227,7 +121,10 @@ def _computed_sentence(speech: Speech, kind: str, facts: Mapping[str, Fact]) -> 
     match kind:
         case "risk":
             return speech.say(
-                "{customer} is {probability} likely to leave",
+                "{customer} is {probability} likely to leave: {money} a year at risk",
+                money=speech.money(
+                    _float(facts.get("money_at_risk_per_year")), str(facts.get("currency"))
+                ),
                 customer=facts.get("customer_key"),
                 probability=speech.chance(_float(facts.get("churn_probability"))),
             )
@@ -370,15 +267,20 @@ def value_text(speech: Speech, value: float | None, unit: str | None) -> Markup 
     """
     if value is None:
         return None
-    if unit in {"probability", "ratio"}:
+    if unit == "probability":
+        return escape(speech.chance(value))
+    if unit == "ratio":
         return escape(speech.percent(value, 1))
     head, _, per = (unit or "").partition("/")
     if len(head) == 3 and head.isupper():
         money = speech.money(value, head, signed=True)
         return speech.say("{money} a year", money=money) if per else escape(money)
     digits = 0 if value == round(value) else 1 if abs(value) >= 10 else 2
-    named = {"h": N_("h"), "days": N_("days"), "count": N_("times")}
-    name = speech.say(named[unit]) if unit in named else escape(unit_text(unit))
+    named = {"h": N_("h"), "days": N_("days")}
+    if unit in named:
+        name = speech.say(named[unit])
+    else:
+        name = escape("" if unit == "count" else unit_text(unit))
     return Markup("{} {}").format(speech.number(value, digits), name)
 
 

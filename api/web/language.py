@@ -4,102 +4,20 @@ English messages are their own keys; Chinese stands in ``locale/zh.po``. A page 
 language by ``?lang=``, else by cookie, else by what the browser prefers.
 """
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from babel import Locale, negotiate_locale
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
-from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal, format_percent
 from markupsafe import Markup, escape
 
-Language = Literal["en", "zh"]
-LANGUAGES: Final[Mapping[Language, str]] = {"en": "English", "zh": "简体中文"}
-COOKIE: Final = "staybolt_language"
-LOCALE_FOLDER: Final = Path(__file__).parent / "locale"
+from api.web.catalogue import Language, catalogue
 
 _LOCALE_OF: Final[Mapping[Language, str]] = {"en": "en_GB", "zh": "zh_Hans_CN"}
 NOTHING: Final = "–"
-
-
-def choose_language(asked: str | None, cookie: str | None, accept: str | None) -> Language:
-    """Choose the language of a page.
-
-    Parameters
-    ----------
-    asked : str or None
-        What the address asks for.
-    cookie : str or None
-        What was chosen before.
-    accept : str or None
-        The browser's ``Accept-Language``.
-
-    Returns
-    -------
-    str
-        ``en`` or ``zh``.
-
-    Examples
-    --------
-    >>> choose_language(None, None, "zh-CN,zh;q=0.9,en;q=0.8"), choose_language("en", "zh", None)
-    ('zh', 'en')
-    """
-    for choice in (asked, cookie):
-        if choice == "en":
-            return "en"
-        if choice == "zh":
-            return "zh"
-    preferred = [part.split(";")[0].strip().replace("-", "_") for part in (accept or "").split(",")]
-    found = negotiate_locale([name for name in preferred if name], ["en", "zh"], sep="_")
-    return "zh" if found == "zh" else "en"
-
-
-@functools.cache
-def catalogue(language: Language) -> Mapping[str, str | tuple[str, ...]]:
-    """Read the translations of a language.
-
-    Parameters
-    ----------
-    language : str
-        ``en`` or ``zh``.
-
-    Returns
-    -------
-    mapping
-        Message by English message; plural messages by their singular. English has none.
-    """
-    path = LOCALE_FOLDER / f"{language}.po"
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        read = read_po(file, locale=language)
-    return {
-        message.id if isinstance(message.id, str) else message.id[0]: (
-            message.string if isinstance(message.string, str) else tuple(message.string)
-        )
-        for message in read
-        if message.id and message.string
-    }
-
-
-def N_(message: str) -> str:  # noqa: N802  # the name that every extractor knows
-    """Mark a message that is said later, so that the catalogue test finds it.
-
-    Parameters
-    ----------
-    message : str
-        The English message.
-
-    Returns
-    -------
-    str
-        The same.
-    """
-    return message
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from api.health.service import HealthService
 from api.planning.service import ProposalService
 from api.problem import ApiError, BadRequestError
 from api.retention.service import RetentionService
+from api.web.catalogue import COOKIE, LANGUAGES, choose_language
 from api.web.customer import customer_page, customers_page
 from api.web.evidence import evidence_page
 from api.web.fleet import fleet_page
 from api.web.history import timeline_facts
-from api.web.language import COOKIE, LANGUAGES, Speech, choose_language
+from api.web.language import Speech
 from api.web.machine import machine_page
 from api.web.proposals import proposals_page
 from api.web.rendering import STATIC_DIR, render

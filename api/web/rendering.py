@@ -12,7 +12,8 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from api.web import drawings, facts, words
-from api.web.language import LANGUAGES, Speech
+from api.web.catalogue import LANGUAGES
+from api.web.language import Speech
 
 STATIC_DIR: Final = Path(__file__).parent / "static"
 

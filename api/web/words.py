@@ -13,8 +13,9 @@ from analytics.retention.churn_features import CHURN_FEATURES, FeatureSpec
 from api.health.schemas import AlarmReading, Contribution, HealthReading, MachineState
 from api.planning.schemas import ProposalReading
 from api.retention.schemas import Driver
-from api.web.language import N_, Speech
-from ingest.telemetry import unit_of
+from api.web.catalogue import N_
+from api.web.language import Speech
+from api.words import plain_name
 
 KINDS: Final = {
     "bearing-conveyor": N_("Bearing conveyor"),
@@ -108,12 +109,7 @@ def signal_name(speech: Speech, signal: str) -> Markup:
     """
     if signal in SIGNALS:
         return speech.say(SIGNALS[signal])
-    words = signal.split("_")
-    for start in range(1, len(words)):
-        if unit_of("_".join(["x", *words[start:]])) is not None:
-            words = words[:start]
-            break
-    return escape(" ".join(words).capitalize())
+    return escape(plain_name(signal).capitalize())
 
 
 def unit_text(unit: str | None) -> str:

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS series (
 CREATE TABLE IF NOT EXISTS samples (
     series_id UINTEGER NOT NULL,
     source_time_ns BIGINT NOT NULL,
-    value DOUBLE NOT NULL,
+    value DOUBLE,
     quality UTINYINT NOT NULL,
     write_id BIGINT NOT NULL
 );
@@ -235,7 +235,8 @@ class DuckDBStore:
                 series,
                 found["row"],
                 found["source_time_ns"],
-                found["value"],
+                # DuckDB keeps nan from numpy as NULL, and gives NULL back as a masked entry.
+                np.ma.filled(found["value"], np.nan),
                 found["quality"],
             )
         )
@@ -246,7 +247,7 @@ class DuckDBStore:
         try:
             with self._connection.cursor() as cursor:
                 yield cursor
-        except duckdb.DataError as error:
+        except (duckdb.DataError, duckdb.IntegrityError) as error:
             msg = f"{self._path}: the telemetry file refuses this data ({_first_line(error)})"
             raise StoreRejectedError(msg) from error
         except duckdb.Error as error:

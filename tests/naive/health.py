@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import lsq_linear
 
 from analytics.arrays import BoolArray, FloatArray
 from analytics.health.fusion import Fusion
@@ -36,18 +37,37 @@ def _deviation(x: float, usual: float, scale: float) -> float:
     return 10.0 * math.asinh((x - usual) / scale / 10.0) if math.isfinite(x) else math.nan
 
 
-def ridge_weights(x: FloatArray, y: FloatArray, weight: FloatArray, ridge: float) -> FloatArray:
-    """Intercept and weights, from the rows themselves."""
-    mean = np.average(x, axis=0, weights=weight)
-    sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
-    z = (x - mean) / np.where(sd > 0, sd, 1.0)
+def ridge_weights(
+    x: FloatArray, y: FloatArray, weight: FloatArray, ridge: float, n_memories: int
+) -> FloatArray:
+    """Intercept and weights from the rows themselves, by a solver with bounds."""
+    levels_and_rises = x.copy()
+    direction = np.ones(x.shape[1])
+    for first in range(0, x.shape[1], n_memories):
+        together = np.cov(x[:, first], y, aweights=weight)[0, 1]
+        for column in range(first, first + n_memories):
+            direction[column] = -1.0 if together < 0 else 1.0
+            if column > first:
+                levels_and_rises[:, column] = x[:, first] - x[:, column]
+    levels_and_rises *= direction
+    mean = np.average(levels_and_rises, axis=0, weights=weight)
+    sd = np.sqrt(np.average((levels_and_rises - mean) ** 2, axis=0, weights=weight))
+    sd = np.where(sd > 0, sd, 1.0)
     middle = np.average(y, weights=weight)
     # The penalty as rows of its own, for an ordinary least-squares solver.
-    root = np.sqrt(weight / weight.sum())[:, np.newaxis]
-    rows = np.vstack([root * z, math.sqrt(ridge) * np.eye(x.shape[1])])
-    right = np.concatenate([root[:, 0] * (y - middle), np.zeros(x.shape[1])])
-    slope = np.linalg.lstsq(rows, right, rcond=None)[0] / np.where(sd > 0, sd, 1.0)
-    return np.concatenate([[middle - mean @ slope], slope])
+    root = np.sqrt(weight / weight.sum())
+    rows = np.vstack([
+        root[:, np.newaxis] * (levels_and_rises - mean) / sd,
+        math.sqrt(ridge) * np.eye(x.shape[1]),
+    ])
+    right = np.concatenate([root * (y - middle), np.zeros(x.shape[1])])
+    bounded = lsq_linear(rows, right, bounds=(0.0, np.inf), method="bvls", tol=1e-14)
+    slope = bounded.x / sd * direction
+    weights = np.zeros(x.shape[1])
+    for first in range(0, x.shape[1], n_memories):
+        weights[first] = slope[first : first + n_memories].sum()
+        weights[first + 1 : first + n_memories] = -slope[first + 1 : first + n_memories]
+    return np.concatenate([[middle - np.average(x, axis=0, weights=weight) @ weights], weights])
 
 
 @dataclass

@@ -199,15 +199,15 @@ async function drawHistory() {
     const canvas = figure.querySelector(".canvas");
     const isLife = figure.dataset.historyOf === "life";
     const data = isLife
-      ? [history.time_s, asDays(history.remaining_useful_life_h), asDays(history.lower_h), asDays(history.upper_h)]
+      ? [history.time_s, asDays(history.lower_h), asDays(history.upper_h), asDays(history.remaining_useful_life_h)]
       : [history.time_s, history.health_pct];
     const line = { stroke: ink, width: 1.8, points: { show: history.time_s.length < 3 } };
     const more = isLife
-      ? { bands: [{ series: [3, 2], fill: colour("--bar-ground") }], scales: { y: { range: (_c, _l, high) => [0, (high || 1) * 1.06] } } }
+      ? { bands: [{ series: [2, 1], fill: colour("--bar-ground") }], scales: { y: { range: (_c, _l, high) => [0, (high || 1) * 1.06] } } }
       : { scales: { y: { range: [0, 104] } } };
     say(canvas, null);
     if (figure.chart) figure.chart.setData(data);
-    else figure.chart = new uPlot(options(canvas, isLife ? [line, soft, soft] : [line], {}, { ...more, cursor: { y: false } }), data, canvas);
+    else figure.chart = new uPlot(options(canvas, isLife ? [soft, soft, line] : [line], {}, { ...more, cursor: { y: false } }), data, canvas);
   }
 }
 

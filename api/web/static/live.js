@@ -94,10 +94,7 @@ function follow() {
   addEventListener("pagehide", () => source.close(), { once: true });
 }
 
-// A fold that a reader opened stays open when the page is redrawn around it.
-document.addEventListener("htmx:before:morph:attr", (event) => {
-  if (event.target.tagName === "DETAILS" && event.detail.attrName === "open") event.preventDefault();
-});
+// Folds that a reader opened stay open: "morphIgnore" in the page's htmx-config names `open`.
 document.addEventListener("htmx:after:swap", showAges);
 addEventListener("offline", () => setState("lost"));
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -25,11 +25,8 @@ def clock() -> fleet.Clock:
 @pytest.fixture
 def context(tmp_path: Path, clock: fleet.Clock) -> Iterator[AppContext]:
     """Empty stores."""
-    opened = fleet.open_context(tmp_path, clock)
-    yield opened
-    opened.hub.close()
-    opened.store.close()
-    opened.engine.dispose()
+    with fleet.open_context(tmp_path, clock) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 Written apart from the simulators, so that the two can't make the same mistake.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -296,30 +297,36 @@ def _usage_and_payments(now: datetime) -> list[Base]:
     return facts  # fmt: skip
 
 
-def open_context(folder: Path, clock: Clock, **settings: object) -> AppContext:
+@contextmanager
+def open_context(folder: Path, clock: Clock, **settings: object) -> Iterator[AppContext]:
     """Real stores in a folder of the test."""
     chosen = Settings.model_validate({"state_dir": folder, **settings})
     engine = open_engine(chosen.registry_url)
     migrate(engine)
     hub = EventHub()
     arrivals = Arrivals(hub)
-    store = DuckDBStore(chosen.telemetry_path)
-    return AppContext(
-        engine=engine,
-        store=store,
-        ingest=IngestService(
-            store,
-            Quarantine(chosen.quarantine_path),
-            RegistryCatalogue(engine, refresh_after_s=0.0),
-            lambda: to_ns(clock()),
-            TokenTable({INGEST_TOKEN: "press-hall"}),
-            arrivals.on_stored,
-        ),
-        settings=chosen,
-        hub=hub,
-        arrivals=arrivals,
-        newest=NewestSamples(store, arrivals, check_s=chosen.history_check_s),
-        history=HistoryCache(engine),
-        models=ModelShelf(engine),
-        now=clock,
-    )
+    with (
+        DuckDBStore(chosen.telemetry_path) as store,
+        Quarantine(chosen.quarantine_path) as quarantine,
+    ):
+        yield AppContext(
+            engine=engine,
+            store=store,
+            ingest=IngestService(
+                store,
+                quarantine,
+                RegistryCatalogue(engine, refresh_after_s=0.0),
+                lambda: to_ns(clock()),
+                TokenTable({INGEST_TOKEN: "press-hall"}),
+                arrivals.on_stored,
+            ),
+            settings=chosen,
+            hub=hub,
+            arrivals=arrivals,
+            newest=NewestSamples(store, arrivals, check_s=chosen.history_check_s),
+            history=HistoryCache(engine),
+            models=ModelShelf(engine),
+            now=clock,
+        )
+        hub.close()
+    engine.dispose()

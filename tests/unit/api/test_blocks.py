@@ -59,19 +59,20 @@ def test_reading_what_is_new_gives_the_same_window_as_reading_everything(
     folder = tmp_path_factory.mktemp("store")  # type: ignore[attr-defined]
     with DuckDBStore(Path(folder) / "t.duckdb") as store:
         growing = WindowReader(store, SIGNALS, step_h=2.0, window_days=1.0)
-        newest_ns, grown = 0, None
+        newest_ns = 0
+        windows: list[StoreWindow] = []
         for part in parts:
             batch = as_batch(part)
             store.write(batch)
             newest_ns = max(newest_ns, int(batch.source_time_ns.max()))
-            dirty_ns = int(batch.source_time_ns.min()) if grown is not None else None
-            grown = growing.read(SERIES_OF, newest_ns, dirty_ns)
+            dirty_ns = int(batch.source_time_ns.min()) if windows else None
+            windows.append(growing.read(SERIES_OF, newest_ns, dirty_ns))
         afresh = WindowReader(store, SIGNALS, step_h=2.0, window_days=1.0).read(
             SERIES_OF, newest_ns
         )
         stored = store.read(SERIES, afresh.start_ns, newest_ns + 1)
 
-    assert grown is not None
+    grown = windows[-1]
     np.testing.assert_array_equal(grown.block.values, afresh.block.values)
     for name in ("count", "first_ns", "last_ns"):
         np.testing.assert_array_equal(getattr(grown, name), getattr(afresh, name))

@@ -38,9 +38,7 @@ def test_a_reader_gets_what_is_published_after_it_came() -> None:
 
     _, chunk = follow(hub, act, 2)
 
-    assert chunk == (
-        f'id: {hub.boot}-2\nevent: health\ndata: {{"machine_key":"press-1"}}\n\n'
-    )
+    assert chunk == (f'id: {hub.boot}-2\nevent: health\ndata: {{"machine_key":"press-1"}}\n\n')
 
 
 def test_a_reader_that_comes_back_gets_what_it_missed() -> None:

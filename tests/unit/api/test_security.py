@@ -85,9 +85,7 @@ def test_signing_in_gives_a_cookie_that_opens_the_door_and_hides_the_token(
     closed: ASGIApp,
 ) -> None:
     page = ask(closed, "/", headers={"accept": "text/html"})
-    signed_in = ask(
-        closed, "/sign-in", method="POST", content=f"access_token={TOKEN}".encode()
-    )
+    signed_in = ask(closed, "/sign-in", method="POST", content=f"access_token={TOKEN}".encode())
     cookie = signed_in.headers["set-cookie"]
     value = signed_in.cookies[COOKIE]
 

@@ -2,13 +2,13 @@
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge_agent.core import (
     MAX_COMMIT_BYTES,
@@ -45,8 +45,8 @@ from edge_agent.messages import (
     SourceLost,
     Started,
     StopRequested,
-    Stored,
     StoreAnswered,
+    Stored,
     TooLarge,
     Unavailable,
     UplinkTimerFired,
@@ -133,7 +133,8 @@ def test_a_wrong_token_is_tried_slowly() -> None:
 
 def test_a_refused_record_is_found_by_halving_and_only_it_is_set_aside() -> None:
     core = in_flight(1, 2, 3, 4)
-    waiting, aside, sent = [1, 2, 3, 4], [], 0
+    aside: list[int] = []
+    waiting, sent = [1, 2, 3, 4], 0
     steps: list[Instruction] = core.handle(StoreAnswered((1, 2, 3, 4), Refused("line 3")))
     while steps:
         step = steps.pop(0)
@@ -233,6 +234,7 @@ class Site:
     sending: tuple[int, ...] | None = None
     commit_timer: float | None = None
     uplink_timer: float | None = None
+    timers_set: list[tuple[float, str]] = field(default_factory=list)
     next_sequence: int = 1
     next_ticket: int = 1
     n_sent: int = 0
@@ -254,8 +256,10 @@ class Site:
                     self.acknowledged |= set(tickets)
                 case CommitAfter(delay_s):
                     self.commit_timer = delay_s
+                    self.timers_set.append((delay_s, "commit"))
                 case RetryUplinkAfter(delay_s):
                     self.uplink_timer = delay_s
+                    self.timers_set.append((delay_s, "uplink"))
                 case Finish():
                     self.is_finished = True
                 case ConnectSource():
@@ -275,9 +279,12 @@ class Site:
                 self.handle(ParcelsCommitted(tickets, Record(sequence, 100 * len(tickets), 1)))
             case Commit(tickets):
                 self.handle(CommitFailed(tickets))
-            case ReadOldest(max_bytes, max_records) if is_working:
-                records = [Record(n, 100 * len(self.disk[n]), 1) for n in sorted(self.disk)]
-                self.handle(OldestRead(tuple(records[:max_records])))
+            case ReadOldest(_, max_records) if is_working:
+                # A dict keeps the order of insertion, which is that of the sequence numbers.
+                oldest = islice(self.disk, max_records)
+                self.handle(
+                    OldestRead(tuple(Record(n, 100 * len(self.disk[n]), 1) for n in oldest))
+                )
             case ReadOldest():
                 self.handle(ReadFailed(0.5))
             case Forget(sequences) if is_working:
@@ -335,77 +342,84 @@ ANSWERS = st.one_of(
 )
 
 
-class AnyHistory(RuleBasedStateMachine):
-    """Outages, full disks, refusals, crashes, in any order."""
+@dataclass(frozen=True)
+class Chance:
+    """One thing that happens: which of those that can, and how it goes."""
 
-    @initialize(group_commit_s=st.sampled_from([0.0, 0.1]))
-    def begin(self, group_commit_s: float) -> None:
-        self.group_commit_s = group_commit_s
-        self.site = Site(make_core(group_commit_s))
-        self.site.handle(Started(()))
+    what: int
+    is_good: bool
+    answer: Answer
 
-    @rule(is_urgent=st.booleans())
-    def a_parcel_arrives(self, is_urgent: bool) -> None:
-        self.site.receive(is_urgent=is_urgent)
 
-    @precondition(lambda self: self.site.disk_work)
-    @rule(is_working=st.booleans())
-    def the_disk_works(self, is_working: bool) -> None:
-        self.site.work(is_working=is_working)
+CHANCES = st.builds(Chance, what=st.integers(0, 99), is_good=st.booleans(), answer=ANSWERS)
 
-    @precondition(lambda self: self.site.sending is not None)
-    @rule(answer=ANSWERS)
-    def the_store_answers(self, answer: Answer) -> None:
-        self.site.answer(answer)
 
-    @precondition(lambda self: self.site.commit_timer is not None)
-    @rule()
-    def the_commit_timer_fires(self) -> None:
-        self.site.fire_commit_timer()
+def happen(site: Site, chance: Chance) -> Site:
+    """Let one of the things that are possible now happen; a crash is the rarest."""
+    if chance.what == 0:
+        return restarted(site)
+    possible: list[Callable[[], None]] = [lambda: site.receive(is_urgent=not chance.is_good)]
+    if site.disk_work:
+        possible.append(lambda: site.work(is_working=chance.is_good))
+    if site.sending is not None:
+        possible.append(lambda: site.answer(chance.answer))
+    if site.commit_timer is not None:
+        possible.append(site.fire_commit_timer)
+    if site.uplink_timer is not None:
+        possible.append(site.fire_uplink_timer)
+    possible[chance.what % len(possible)]()
+    return site
 
-    @precondition(lambda self: self.site.uplink_timer is not None)
-    @rule()
-    def the_uplink_timer_fires(self) -> None:
-        self.site.fire_uplink_timer()
 
-    @rule()
-    def the_agent_is_killed(self) -> None:
-        old = self.site
-        self.site = Site(
-            make_core(self.group_commit_s),
-            disk=old.disk,
-            store=old.store,
-            quarantine=old.quarantine,
-            acknowledged=old.acknowledged,
-            next_sequence=old.next_sequence,
-            next_ticket=old.next_ticket,
-        )
-        self.site.handle(Started(()))
-        # What was not acknowledged is delivered again.
-        for _ in old.unacknowledged:
-            self.site.receive()
-
-    @invariant()
-    def what_was_acknowledged_is_kept_until_the_store_has_answered(self) -> None:
-        if hasattr(self, "site"):
-            assert self.site.acknowledged <= self.site.kept
-
-    def teardown(self) -> None:
-        if not hasattr(self, "site"):
-            return
-        site = self.site
-        site.settle()
-        assert site.unacknowledged == set(), "a parcel was never acknowledged"
-        assert site.disk == {}, "a record was never sent"
-        assert site.acknowledged <= site.store | site.quarantine
+def restarted(old: Site) -> Site:
+    """The agent after `kill -9`: the disk has what it had, sources deliver the rest again."""
+    site = Site(
+        make_core(old.core.intake.group_commit_s),
+        disk=old.disk,
+        store=old.store,
+        quarantine=old.quarantine,
+        acknowledged=old.acknowledged,
+        next_sequence=old.next_sequence,
+        next_ticket=old.next_ticket,
+    )
+    site.handle(Started(()))
+    for _ in old.unacknowledged:
         site.receive()
-        site.handle(StopRequested())
-        site.settle()
-        assert site.is_finished
+    return site
 
 
-AnyHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
-TestAnyHistory = AnyHistory.TestCase
+@settings(max_examples=400, deadline=None)
+@given(chances=st.lists(CHANCES, max_size=80), group_commit_s=st.sampled_from([0.0, 0.1]))
+def test_over_any_history_no_batch_is_forgotten_before_the_stores_answer_or_sent_twice_at_once(
+    chances: list[Chance], group_commit_s: float
+) -> None:
+    site = Site(make_core(group_commit_s))
+    site.handle(Started(()))
+
+    for chance in chances:
+        site = happen(site, chance)
+        assert site.acknowledged <= site.kept, "acknowledged and then forgotten"
+    site.settle()
+
+    assert site.unacknowledged == set(), "a parcel was never acknowledged"
+    assert site.disk == {}, "a record was never sent"
+    assert site.acknowledged <= site.store | site.quarantine
+
+
+@settings(max_examples=100, deadline=None)
+@given(chances=st.lists(CHANCES, max_size=40))
+def test_after_any_history_a_stop_ends_with_everything_durable(chances: list[Chance]) -> None:
+    site = Site(make_core())
+    site.handle(Started(()))
+
+    for chance in chances:
+        site = happen(site, chance)
+    site.receive()
+    site.handle(StopRequested())
+    site.settle()
+
+    assert site.is_finished
+    assert site.unacknowledged == set()
 
 
 def test_an_outage_of_ten_hours_is_bridged_with_few_tries_and_drained_in_order() -> None:
@@ -414,11 +428,10 @@ def test_an_outage_of_ten_hours_is_bridged_with_few_tries_and_drained_in_order()
     agenda: list[tuple[float, int, str]] = [(0.0, 0, "parcel")]
     n_planned = 1
 
-    def plan(delay_s: float | None, what: str) -> None:
+    def plan(delay_s: float, what: str) -> None:
         nonlocal n_planned
-        if delay_s is not None:
-            heapq.heappush(agenda, (now_s + delay_s, n_planned, what))
-            n_planned += 1
+        heapq.heappush(agenda, (now_s + delay_s, n_planned, what))
+        n_planned += 1
 
     tries_during_outage = 0
     site.handle(Started(()))
@@ -440,8 +453,9 @@ def test_an_outage_of_ten_hours_is_bridged_with_few_tries_and_drained_in_order()
             else:
                 order += [ticket for n in site.sending or () for ticket in site.disk[n]]
                 site.answer(Stored())
-        plan(site.commit_timer, "commit")
-        plan(site.uplink_timer, "uplink")
+        for delay_s, name in site.timers_set:
+            plan(delay_s, name)
+        site.timers_set.clear()
 
     assert site.disk == {}
     assert site.unacknowledged == set()

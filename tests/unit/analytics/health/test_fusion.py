@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.arrays import FloatArray, NotEnoughDataError
-from analytics.health.fusion import Fusion, fit_standardiser, fit_weights, unit_sums
+from analytics.health.fusion import Fusion
+from analytics.health.fusion_fit import fit_standardiser, fit_weights, unit_sums
 from analytics.health.settings import HealthSettings
 from tests.naive import health as naive
 
@@ -59,9 +60,10 @@ def test_damage_is_not_known_before_every_used_signal_was_seen_nor_in_silence() 
 @given(seed=st.integers(0, 10_000), ridge=st.sampled_from([1e-6, 1e-3, 1.0]))
 def test_weights_from_sums_are_those_from_the_rows(seed: int, ridge: float) -> None:
     rng = np.random.default_rng(seed)
-    features = rng.normal(3.0, 2.0, size=(25, 4, 5))
-    features[:3, :, 2] = np.nan
     labels = rng.random((2, 25, 5))
+    features = rng.normal(3.0, 2.0, size=(25, 4, 5))
+    features += rng.normal(scale=3.0, size=(4, 1)) * labels[1, :, np.newaxis]
+    features[:3, :, 2] = np.nan
     labels[:, 20:, 4] = np.nan
     is_in = np.array([True, True, False, True, True])
 
@@ -73,9 +75,26 @@ def test_weights_from_sums_are_those_from_the_rows(seed: int, ridge: float) -> N
     late = np.array(naive.rows_of(features[:10], labels[1, :10], is_in))
     rows = np.vstack([new, late])
     weight = np.concatenate([np.ones(len(new)), np.full(len(late), 0.25)])
-    slow = naive.ridge_weights(rows[:, :-1], rows[:, -1], weight, ridge)
+    slow = naive.ridge_weights(rows[:, :-1], rows[:, -1], weight, ridge, n_memories=2)
     np.testing.assert_allclose(fitted.intercept, slow[0], atol=1e-8)
     np.testing.assert_allclose(fitted.weights.ravel(), slow[1:], atol=1e-8)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_signal_further_in_its_direction_of_wear_never_lowers_damage(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.linspace(0.0, 1.0, 25)[np.newaxis, :, np.newaxis].repeat(5, axis=2)
+    # Two signals that say the same but for noise, the best case for cancelling weights.
+    wear = labels[0, :, np.newaxis] + 0.3 * rng.normal(size=(25, 1, 5))
+    features = wear * rng.choice([-1.0, 1.0], size=(2, 1)).repeat(2, axis=0)
+    features += 0.1 * rng.normal(size=(25, 4, 5))
+
+    sums = unit_sums(features, labels, sample_weight=1.0)
+    fitted = fit_weights(_fusion(0), sums, 0, np.ones(5, np.bool_), ridge=1e-6)
+
+    direction = np.sign((features * (labels[0] - 0.5)[:, np.newaxis]).sum(axis=(0, 2)))[::2]
+    assert (fitted.weights.sum(axis=1) * direction >= -1e-12).all()
+    assert (fitted.weights[:, 0] * direction >= -1e-12).all()
 
 
 def _lives(n_units: int = 6, n_times: int = 80) -> FloatArray:

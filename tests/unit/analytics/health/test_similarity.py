@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.arrays import FloatArray
-from analytics.health.similarity import Kernel, Library, LifeDistribution, build_library, liken
+from analytics.health.similarity import Kernel, Library, build_library, liken
 from tests.naive import health as naive
 
 KERNEL = Kernel(bandwidth=0.1, history_memory_steps=15.0, history_spread=0.3)
@@ -65,7 +65,7 @@ def test_a_machine_gets_the_same_bits_in_any_company(seed: int) -> None:
 @given(seed=st.integers(0, 10_000), stretch=st.floats(0.3, 3.0))
 def test_survival_starts_at_one_and_never_rises(seed: int, stretch: float) -> None:
     said = liken(_library(seed), KERNEL, *_machines(seed, 5))
-    said = LifeDistribution(said.edges_steps, said.cdf, said.n_evidence, said.distance, stretch)
+    said = said.stretched(stretch)
 
     survival = said.survival(np.linspace(0.0, 50.0, 97))
 
@@ -77,7 +77,7 @@ def test_survival_starts_at_one_and_never_rises(seed: int, stretch: float) -> No
 @given(seed=st.integers(0, 10_000), stretch=st.floats(0.3, 3.0))
 def test_stretching_moves_the_quantiles_but_not_the_median(seed: int, stretch: float) -> None:
     plain = liken(_library(seed), KERNEL, *_machines(seed, 5))
-    said = LifeDistribution(plain.edges_steps, plain.cdf, plain.n_evidence, plain.distance, stretch)
+    said = plain.stretched(stretch)
 
     median = said.quantile_steps(0.5)
     upper = said.quantile_steps(0.9)

@@ -33,9 +33,7 @@ def test_a_worn_press_raises_one_alarm_with_numbers_and_units(worn_presses: AppC
     assert alarm.samples.from_at < alarm.samples.to_at
 
 
-def test_judging_again_raises_nothing_twice(
-    worn_presses: AppContext, clock: fleet.Clock
-) -> None:
+def test_judging_again_raises_nothing_twice(worn_presses: AppContext, clock: fleet.Clock) -> None:
     HealthUpdater(worn_presses).update(clock())
     clock.advance(minutes=5)
 
@@ -68,7 +66,7 @@ def test_an_alarm_survives_the_window_moving_past_its_raising(
 def test_a_repair_clears_the_alarm(worn_presses: AppContext, clock: fleet.Clock) -> None:
     updater = HealthUpdater(worn_presses)
     updater.update(clock())
-    stand = np.zeros((15, 3))
+    stand = np.full((15, 3), np.nan)
     fresh = fleet.readings(np.zeros(40), np.random.default_rng(3))
     fleet.store_samples(
         worn_presses,

@@ -90,9 +90,7 @@ def test_the_usual_window_is_the_week_before_the_newest_sample(judged: AppContex
         ("max_points=1", 422),
     ],
 )
-def test_bad_windows_are_refused_with_a_remedy(
-    judged: AppContext, query: str, status: int
-) -> None:
+def test_bad_windows_are_refused_with_a_remedy(judged: AppContext, query: str, status: int) -> None:
     path = f"/v1/machines/acme-press-1/signals/vibration_mm_s/samples?{query}"
 
     answer = ask(create_app(judged), path)

@@ -42,9 +42,7 @@ def test_thinning_is_the_plain_loop(
     time_ns = np.cumsum(gaps)
     end_ns = int(time_ns[-1]) + 1
 
-    chosen = thin_keeping_extremes(
-        time_ns, value, start_ns=0, end_ns=end_ns, max_points=max_points
-    )
+    chosen = thin_keeping_extremes(time_ns, value, start_ns=0, end_ns=end_ns, max_points=max_points)
 
     expected = naive_thin(time_ns.tolist(), value.tolist(), 0, end_ns, max_points)
     assert chosen.tolist() == expected

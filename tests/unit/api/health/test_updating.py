@@ -91,7 +91,7 @@ def test_a_repaired_press_is_judged_by_its_new_life(
 ) -> None:
     updater = HealthUpdater(worn_presses)
     updater.update(clock())
-    stand = np.zeros((15, 3))
+    stand = np.full((15, 3), np.nan)
     fresh = fleet.readings(np.zeros(60), np.random.default_rng(3))
     fleet.store_samples(
         worn_presses,
@@ -132,12 +132,10 @@ def test_stopping_at_night_is_not_taken_for_a_repair(presses: AppContext) -> Non
     assert worn.samples_from < fleet.NOW - timedelta(days=30)
 
 
-def test_a_press_that_stands_still_is_said_to(
-    worn_presses: AppContext, clock: fleet.Clock
-) -> None:
+def test_a_press_that_stands_still_is_said_to(worn_presses: AppContext, clock: fleet.Clock) -> None:
     updater = HealthUpdater(worn_presses)
     updater.update(clock())
-    stand = np.zeros((10, 3))
+    stand = np.full((10, 3), np.nan)
     fleet.store_samples(
         worn_presses,
         fleet.batch("acme-press-1", fleet.NOW + timedelta(hours=20), stand, quality=2),

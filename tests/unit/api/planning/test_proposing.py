@@ -48,10 +48,8 @@ def test_the_same_health_proposes_nothing_anew(proposed: AppContext) -> None:
     assert Proposer(proposed).update(fleet.NOW + timedelta(minutes=1)) == 0
 
 
-def test_a_repaired_press_is_proposed_no_more(
-    proposed: AppContext, clock: fleet.Clock
-) -> None:
-    stand = np.zeros((15, 3))
+def test_a_repaired_press_is_proposed_no_more(proposed: AppContext, clock: fleet.Clock) -> None:
+    stand = np.full((15, 3), np.nan)
     fresh = fleet.readings(np.zeros(60), np.random.default_rng(3))
     fleet.store_samples(
         proposed,

@@ -45,7 +45,7 @@ def test_the_wearing_machine_is_a_driver_by_name(judged: AppContext) -> None:
     assert driver.money_per_year > 0
     assert "acme-press-1" in driver.words
     assert "likely to fail within 30 days" in driver.words
-    assert driver.parameters["failure_probability"] > 0.9
+    assert float(driver.parameters["failure_probability"]) > 0.9
 
 
 def test_a_customer_in_trouble_comes_before_a_content_one(judged: AppContext) -> None:
@@ -66,9 +66,7 @@ def test_customers_that_left_are_shown_when_asked_for(judged: AppContext) -> Non
     assert gone.note is not None
 
 
-def test_a_longer_standstill_never_lowers_the_risk(
-    judged: AppContext, clock: fleet.Clock
-) -> None:
+def test_a_longer_standstill_never_lowers_the_risk(judged: AppContext, clock: fleet.Clock) -> None:
     before = RetentionService(judged).risk("calm").churn_probability
     began = clock() - timedelta(hours=30)
     standstill = {

@@ -1,0 +1,46 @@
+"""The agent is a guest: it reads machines and never tells them what to do."""
+
+import ast
+from pathlib import Path
+
+import edge_agent
+
+PACKAGE = Path(edge_agent.__file__).parent
+
+# What asyncua's client and nodes offer that changes something on a server, or asks it to act.
+FORBIDDEN = {
+    "write", "write_attribute", "write_attributes", "write_value", "write_values", "write_params",
+    "write_array_dimensions", "write_attribute_value", "set_value", "set_values",
+    "set_data_value", "set_writable", "set_read_only", "set_attribute", "set_attributes", "call",
+    "call_method", "call_method_full", "add_nodes", "add_references", "add_variable", "add_object",
+    "add_method", "add_folder", "delete_nodes", "delete_references", "history_update",
+    "import_xml", "register_server", "register_server2", "publish",
+}  # fmt: skip
+
+OURS = {"call": {"runtime.py", "worker.py"}}
+"""`Worker.call` runs a function in a thread."""
+
+
+def test_nothing_in_the_package_writes_to_a_machine_calls_it_or_publishes() -> None:
+    found = [
+        f"{path.name}:{node.lineno} {node.func.attr}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in FORBIDDEN
+        and path.name not in OURS.get(node.func.attr, set())
+        and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "file")
+    ]
+
+    assert found == []
+
+
+def test_the_sources_have_no_way_to_write() -> None:
+    for path in (PACKAGE / "sources").glob("*.py"):
+        names = {
+            node.attr
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute)
+        }
+        assert names & FORBIDDEN == set(), path.name

@@ -1,0 +1,265 @@
+"""Settings: everything in the sample is legal, every mistake is explained."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from edge_agent.errors import SettingsError
+from edge_agent.settings import (
+    MqttSettings,
+    MqttTopicSettings,
+    OpcuaNodeSettings,
+    OpcuaSettings,
+    OutboxSettings,
+    Settings,
+    UplinkSettings,
+)
+from edge_agent.settings_file import SAMPLE_CONFIG, load_settings, read_secret
+
+SAMPLE = SAMPLE_CONFIG.read_text()
+
+
+def mistake(folder: Path, right: str, wrong: str) -> str:
+    """What is said about the sample with one thing changed."""
+    assert right in SAMPLE
+    path = folder / "edge.toml"
+    path.write_text(SAMPLE.replace(right, wrong, 1))
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    return str(caught.value)
+
+
+def test_the_sample_is_legal_and_says_the_defaults() -> None:
+    sample = load_settings(SAMPLE_CONFIG)
+
+    defaults: dict[type[BaseModel], BaseModel] = {
+        OutboxSettings: sample.outbox,
+        UplinkSettings: sample.uplink,
+        OpcuaSettings: sample.opcua[0],
+        MqttSettings: sample.mqtt[0],
+    }
+    for model, shown in defaults.items():
+        for name, field in model.model_fields.items():
+            if not field.is_required() and field.default is not None:
+                assert getattr(shown, name) == field.default, name
+
+
+def test_the_sample_explains_every_option_in_a_sentence() -> None:
+    lines = SAMPLE.splitlines()
+    models: list[type[BaseModel]] = [
+        Settings, UplinkSettings, OutboxSettings, OpcuaSettings, OpcuaNodeSettings, MqttSettings,
+        MqttTopicSettings,
+    ]  # fmt: skip
+    tables = {"uplink", "outbox", "opcua", "mqtt", "nodes", "topics"}
+
+    for name in {name for model in models for name in model.model_fields} - tables:
+        places = [n for n, line in enumerate(lines) if line.startswith(f"{name} = ")]
+        assert places, f"{name} is not in the sample"
+        for place in places:
+            comment = lines[place - 1]
+            assert re.fullmatch(r"# .{15,}\.", comment), f"{name}: {comment!r} is no sentence"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (
+            "publishing_interval_ms = 250.0",
+            "publishing_interval_ms = -5",
+            "edge.toml, opcua[0].publishing_interval_ms: -5 is not above 0; write the interval in "
+            "milliseconds, for example 500",
+        ),
+        (
+            "publishing_interval_ms = 250.0",
+            "publishing_interval = 5",
+            "edge.toml, opcua[0].publishing_interval: unknown key; did you mean "
+            "publishing_interval_ms?",
+        ),
+        (
+            'site = "mill-7"',
+            'site = "mill-7"\nzzz = 1',
+            "edge.toml, zzz: unknown key; known keys are site, state_dir, uplink, outbox, opcua, "
+            "mqtt",
+        ),
+        (
+            'unit = "mm/s"',
+            'unit = "m/s"',
+            "edge.toml, opcua[0].nodes[0].unit: 'm/s' is not the unit of 'vibration_mm_s', which "
+            "is 'mm/s'; write unit = 'mm/s' or correct the signal's name",
+        ),
+        (
+            'signal = "vibration_mm_s"',
+            'signal = "vibration"',
+            "edge.toml, opcua[0].nodes[0].signal: 'vibration' ends in no known unit; end it in "
+            "one, for example vibration_c for °C or vibration_ratio for a bare number",
+        ),
+        (
+            'site = "mill-7"',
+            'site = "mill 7"',
+            "edge.toml, site: 'mill 7' is not a legal name; use letters, digits and _ . - , at "
+            "most 64, beginning with a letter or digit",
+        ),
+        (
+            'node_id = "s=',
+            'node_id = "ns=2;s=',
+            "edge.toml, opcua[0].nodes[0].node_id: 'ns=2;s=press-04.vibration_mm_s' is not a node "
+            'identifier; write it without its namespace index, "s=" before a text or "i=" before '
+            'a number, for example "s=press-04.vibration_mm_s"',
+        ),
+        (
+            "queue_size = 1000",
+            'queue_size = "many"',
+            "edge.toml, opcua[0].queue_size: 'many' is not a whole number; write how many values "
+            "the server keeps for each node, for example 1000",
+        ),
+        (
+            "compress = false",
+            "compress = 0",
+            "edge.toml, uplink.compress: 0 is not true or false; write true or false",
+        ),
+        (
+            "https://ingest",
+            "http://ingest",
+            "edge.toml, uplink.url: 'http://ingest.example.com:8443' would send the token "
+            "unencrypted over the network; write https (http is for loopback only)",
+        ),
+        (
+            "tls_ca_file =",
+            "# tls_ca_file =",
+            "edge.toml, mqtt[0].tls_ca_file: missing, but broker.example.com is another machine; "
+            "name the file with the certificate of the broker's authority so that the connection "
+            "is encrypted",
+        ),
+        (
+            'security = "Basic256Sha256-SignAndEncrypt"',
+            'security = "none-on-loopback"',
+            "edge.toml, opcua[0].security: none-on-loopback, but 10.0.0.5 is another machine; "
+            "leave the line out for the secure default",
+        ),
+        (
+            'password_file = "/var/lib/staybolt-edge/hall-1_password"',
+            "",
+            "edge.toml, opcua[0].password_file: missing beside user; give both, or neither for "
+            "anonymous",
+        ),
+        (
+            '{machine}/telemetry"\n',
+            '+/telemetry"\n',
+            "edge.toml, mqtt[0].topics[0].topic: 'plant/mill-7/+/telemetry' does not have "
+            "{machine} as exactly one of its levels and plain text as the others; write for "
+            "example plant/mill-7/{machine}/telemetry",
+        ),
+        (
+            'site = "mill-7"',
+            "",
+            "edge.toml, site: missing; use letters, digits and _ . - , at most 64, beginning with "
+            "a letter or digit",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_file_key_value_and_remedy(
+    tmp_path: Path, right: str, wrong: str, said: str
+) -> None:
+    assert mistake(tmp_path, right, wrong) == said
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        SAMPLE
+        .replace("queue_size = 1000", "queue_size = 0")
+        .replace("compress = false", 'compress = "no"')
+        .replace("port = 8883", "port = 88830")
+    )
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "edge.toml, uplink.compress",
+        "edge.toml, opcua[0].queue_size",
+        "edge.toml, mqtt[0].port",
+    ]
+
+
+def test_text_that_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    said = mistake(tmp_path, 'site = "mill-7"', "site = mill-7")
+
+    assert said.startswith("edge.toml is not TOML: ")
+    assert "at line 5" in said
+
+
+def test_a_missing_file_is_told_with_the_command_that_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is not there; write one with `staybolt-edge sample"):
+        load_settings(tmp_path / "edge.toml")
+
+
+def test_nothing_to_read_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(SAMPLE[: SAMPLE.index("# One [[opcua]]")])
+
+    with pytest.raises(SettingsError, match="nothing to read; add at least one"):
+        load_settings(path)
+
+
+def test_the_same_series_twice_is_a_mistake(tmp_path: Path) -> None:
+    start = SAMPLE.index("[[opcua.nodes]]\n")
+    node = SAMPLE[start : SAMPLE.index("# One [[mqtt]]")]
+    path = tmp_path / "edge.toml"
+    path.write_text(SAMPLE.replace(node, node + node))
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+
+    assert "opcua[0].nodes[1]: 'press-04 vibration_mm_s' is given by opcua[0].nodes[0]" in str(
+        caught.value
+    )
+
+
+def test_relative_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(SAMPLE.replace("/var/lib/staybolt-edge/", "").replace("/var/lib/", ""))
+
+    settings = load_settings(path)
+
+    assert settings.state_dir == tmp_path / "staybolt-edge"
+    assert settings.uplink.token_file == tmp_path / "uplink_token"
+    assert settings.opcua[0].trusted_servers_dir == tmp_path / "pki" / "trusted"
+    assert settings.mqtt[0].tls_ca_file == tmp_path / "pki" / "broker-ca.pem"
+
+
+@given(
+    text=st.text(max_size=40),
+    key=st.sampled_from(["site", "url", "queue_size", "node_id", "topic", "host", "retry_max_s"]),
+)
+def test_no_value_breaks_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, text: str, key: str
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "edge.toml"
+    path.write_text(re.sub(rf"(?m)^{key} = .*$", lambda _: f"{key} = {text}", SAMPLE, count=1))
+
+    said = "edge.toml"
+    try:
+        load_settings(path)
+    except SettingsError as error:
+        said = str(error)
+
+    assert said.startswith("edge.toml")
+
+
+def test_a_secret_is_read_and_never_repeated(tmp_path: Path) -> None:
+    good, empty, two = (tmp_path / name for name in ("good", "empty", "two"))
+    good.write_text("s3cret\n")
+    empty.write_text("\n")
+    two.write_text("s3cret\nmore\n")
+
+    assert read_secret(good) == "s3cret"
+    for path in (empty, two, tmp_path / "missing"):
+        with pytest.raises(SettingsError) as caught:
+            read_secret(path)
+        assert str(path) in str(caught.value)
+        assert "s3cret" not in str(caught.value)
