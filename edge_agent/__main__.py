@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from edge_agent.check import Finding, check_connections, check_files
 from edge_agent.core import AgentCore
+from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SettingsError
 from edge_agent.keys import ensure_keys
 from edge_agent.outbox import Outbox
-from edge_agent.ports import Counters, Source
+from edge_agent.ports import Source
 from edge_agent.records import QuarantineEntry, StoredRecord
 from edge_agent.runtime import Runtime
 from edge_agent.settings import Settings

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, assert_never
 
 from asyncua import ua
 
+from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SettingsError
 from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
 from edge_agent.messages import NotAllowed, Refused, Stored, TooLarge, Unavailable
-from edge_agent.ports import Counters
 from edge_agent.settings import OpcuaSettings, Settings
 from edge_agent.settings_file import read_secret
 from edge_agent.sources.mqtt_link import MqttLink

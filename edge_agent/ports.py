@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.records import Misfit
@@ -67,27 +66,3 @@ class Source(Protocol):
         SourceError
             Why it could not connect, or why it ended.
         """
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the agent has done since it started; one line a minute shows it."""
-
-    received: int = 0
-    """Samples delivered by sources."""
-    stored: int = 0
-    """Samples made durable in the outbox."""
-    acknowledged: int = 0
-    """Samples that the store has answered for."""
-    refused: int = 0
-    """Samples that the store will not take; they are in the quarantine."""
-    misfits: int = 0
-    """Messages and values that could not be read; messages are in the quarantine."""
-    bad_nodes: int = 0
-    """OPC UA nodes that are in the settings but can't be read at the moment."""
-    overflows: int = 0
-    """Values before which an OPC UA server says it had to drop others: its queue was full."""
-    missed: int = 0
-    """OPC UA notifications that never came, seen by a gap in their numbers."""
-    faults: int = 0
-    """Errors that the program did not expect; each is logged in full."""

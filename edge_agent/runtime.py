@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar, assert_never
 
 from edge_agent.core import AgentCore
+from edge_agent.counters import Counters, report_line
 from edge_agent.errors import OutboxDamagedError, OutboxError, SourceError
 from edge_agent.messages import (
     Acknowledge,
@@ -49,7 +50,7 @@ from edge_agent.messages import (
     UplinkTimerFired,
 )
 from edge_agent.outbox import Outbox
-from edge_agent.ports import Counters, Source
+from edge_agent.ports import Source
 from edge_agent.records import Misfit, StoredRecord
 from edge_agent.uplink import HttpUplink
 from edge_agent.worker import Worker
@@ -395,6 +396,12 @@ class Runtime:
             reason = f"{name}: ended without a reason"
         except SourceError as error:
             reason = str(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # A library cancelled what we were waiting for; that must not end the source.
+            reason = f"{name}: the connection was given up"
         except Exception as error:
             # The top of a source: whatever this is, the source is connected anew.
             logger.exception("%s: fault in the source; it is connected anew", name)
@@ -418,21 +425,4 @@ class Runtime:
         except OutboxError as error:
             logger.error("%s", error)  # noqa: TRY400 - told in full
             return
-        counters = self.counters
-        logger.info(
-            "samples: %d received, %d stored in outbox, %d acknowledged by the store, %d waiting "
-            "(%.1f MB), %d dropped, %d refused; %d misfits, %d bad nodes, %d queue overflows, "
-            "%d missed notifications, %d faults",
-            counters.received,
-            counters.stored,
-            counters.acknowledged,
-            counts.n_samples,
-            counts.n_bytes / 1e6,
-            counts.n_dropped_samples,
-            counters.refused,
-            counters.misfits,
-            counters.bad_nodes,
-            counters.overflows,
-            counters.missed,
-            counters.faults,
-        )
+        logger.info("%s", report_line(self.counters, counts))

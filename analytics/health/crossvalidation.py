@@ -18,6 +18,7 @@ from analytics.health.fusion_fit import UnitSums, fit_weights, unit_sums
 from analytics.health.settings import HealthSettings
 from analytics.health.similarity import Kernel, Library, build_library, liken
 from analytics.signals.baseline import present_median
+from analytics.signals.rolling import ewma
 
 N_AGES: Final = 6
 """Ages at which each left-out unit is cut off, for each start of its history."""
@@ -221,9 +222,15 @@ def _levels(damage: FloatArray, n_steps: IntArray, settings: HealthSettings) -> 
     """Typical damage in early life, and right before failure."""
     step = np.arange(damage.shape[0])[:, np.newaxis]
     healthy = present_median(damage[step < settings.healthy_ratio * n_steps])
-    failed = present_median(damage[n_steps - 1, np.arange(n_steps.size)])
+    failed = present_median(_last_known(damage, n_steps))
     # Where the signals say nothing of wear, noise must not be blown up to the full scale.
     return float(healthy), float(max(failed, healthy + _LEAST_SPAN))
+
+
+def _last_known(values: FloatArray, n_steps: IntArray) -> FloatArray:
+    """Newest value of each unit before its end, units on the last axis."""
+    carried = ewma(values, 1.0)
+    return np.stack([carried[last, ..., unit] for unit, last in enumerate(n_steps - 1)], axis=-1)
 
 
 def _rise_by_signal(
@@ -232,7 +239,7 @@ def _rise_by_signal(
     """Split the typical rise of damage over a life by signal."""
     is_early = np.arange(features.shape[0])[:, np.newaxis] < settings.healthy_ratio * n_steps
     early = present_median(np.moveaxis(features, 1, 2)[is_early])
-    late = present_median(features[n_steps - 1, :, np.arange(n_steps.size)])
+    late = present_median(_last_known(features, n_steps).T)
     rise = fusion.weights * (late - early).reshape(fusion.weights.shape)
     return np.asarray(rise.sum(axis=1))
 

@@ -7,7 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from analytics.arrays import DomainError, FloatArray, IntArray, NotEnoughDataError, ShapeError
+from analytics.arrays import (
+    BoolArray,
+    DomainError,
+    FloatArray,
+    IntArray,
+    NotEnoughDataError,
+    ShapeError,
+)
 from analytics.signals.resample import bin_means
 
 MIN_UNITS: Final = 3
@@ -78,6 +85,44 @@ class GriddedHistories:
     n_steps: IntArray
     left_out: dict[str, str]
 
+    def without_silent_units(
+        self, signals: Sequence[str], used: IntArray, *, min_samples: int
+    ) -> "GriddedHistories":
+        """Leave out units that don't tell enough of the signals that matter.
+
+        Parameters
+        ----------
+        signals : sequence of str
+            Names of the signals.
+        used : ndarray of int, shape (n_used,)
+            Positions of those that matter.
+        min_samples : int
+            Steps that a unit must have left once each of them has been seen.
+
+        Returns
+        -------
+        GriddedHistories
+            With the reasons.
+        """
+        is_present = np.isfinite(self.values[:, used])
+        # A signal that never comes counts as first seen when the life is over.
+        first = np.where(is_present.any(axis=0), is_present.argmax(axis=0), self.n_steps)
+        is_told: BoolArray = np.logical_and.reduce(self.n_steps - first >= min_samples, axis=0)
+        latest = used[first.argmax(axis=0)]
+        reasons = {
+            unit: f"{signals[signal]} is missing for the first {steps} of {n} steps"
+            for unit, signal, steps, n, is_fine in zip(
+                self.units, latest, first.max(axis=0), self.n_steps, is_told, strict=True
+            )
+            if not is_fine
+        }
+        return GriddedHistories(
+            tuple(unit for unit in self.units if unit not in reasons),
+            self.values[:, :, is_told],
+            self.n_steps[is_told],
+            self.left_out | reasons,
+        )
+
 
 def grid_histories(
     kind: str,
@@ -145,16 +190,35 @@ def grid_histories(
         else:
             kept.append((history.unit, steps))
     if len(kept) < MIN_UNITS:
-        msg = (
-            f"kind {kind}: {len(kept)} usable run-to-failure histories, {MIN_UNITS} are needed"
-            + "".join(f"; unit {unit} {reason}" for unit, reason in left_out.items())
-        )
-        raise NotEnoughDataError(msg)
+        raise NotEnoughDataError(too_few_units(kind, len(kept), left_out))
     n_steps = np.array([steps.shape[0] for _, steps in kept], dtype=np.int64)
     values = np.full((int(n_steps.max()), len(signals), len(kept)), np.nan)
     for column, (_, steps) in enumerate(kept):
         values[: steps.shape[0], :, column] = steps
     return GriddedHistories(tuple(unit for unit, _ in kept), values, n_steps, left_out)
+
+
+def too_few_units(kind: str, n_units: int, left_out: dict[str, str]) -> str:
+    """Say that too few units are of use, and what is wrong with the others.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of machine.
+    n_units : int
+        Units that are of use.
+    left_out : dict of str to str
+        Units that are not, and why.
+
+    Returns
+    -------
+    str
+        For an error.
+    """
+    reasons = "".join(f"; unit {unit}: {reason}" for unit, reason in left_out.items())
+    return (
+        f"kind {kind}: {n_units} usable run-to-failure histories, {MIN_UNITS} are needed{reasons}"
+    )
 
 
 def _on_grid(history: RunToFailure, step_h: float) -> FloatArray:

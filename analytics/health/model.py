@@ -8,11 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from analytics.arrays import DomainError, FloatArray
+from analytics.arrays import DomainError, FloatArray, NotEnoughDataError
 from analytics.health.crossvalidation import CrossValidation, crossvalidate, trajectory_memory_steps
 from analytics.health.fusion import Fusion
 from analytics.health.fusion_fit import fit_standardiser
-from analytics.health.histories import GriddedHistories, RunToFailure, grid_histories
+from analytics.health.histories import (
+    MIN_UNITS,
+    GriddedHistories,
+    RunToFailure,
+    grid_histories,
+    too_few_units,
+)
 from analytics.health.packing import pack_array, pack_record, unpack_array, unpack_record
 from analytics.health.settings import DEFAULT_SETTINGS, HealthSettings
 from analytics.health.similarity import Kernel, Library
@@ -211,10 +217,10 @@ def fit_health_model(
             "of the table"
         )
         raise DomainError(msg)
-    gridded = grid_histories(
-        kind, signals, histories, step_h=step_h, min_samples=2 * settings.min_samples
-    )
-    blank = fit_standardiser(gridded.values, gridded.n_steps, signals, settings, kind=kind)
+    # Half of the shortest useful life is seen before the first try, the other half to try on.
+    shortest = 2 * settings.min_samples
+    gridded = grid_histories(kind, signals, histories, step_h=step_h, min_samples=shortest)
+    blank, gridded = _settled(kind, signals, gridded, settings, shortest)
     chosen = crossvalidate(blank, gridded.values, gridded.n_steps, settings)
     median_life_steps = float(np.median(gridded.n_steps))
     version = _version(kind, signals, gridded, step_h, settings)
@@ -232,6 +238,32 @@ def fit_health_model(
         library=chosen.library,
         kernel=chosen.kernel,
     )
+
+
+def _settled(
+    kind: str,
+    signals: Sequence[str],
+    gridded: GriddedHistories,
+    settings: HealthSettings,
+    shortest: int,
+) -> tuple[Fusion, GriddedHistories]:
+    """Learn what is usual from units that all tell enough of the signals it takes.
+
+    Raises
+    ------
+    NotEnoughDataError
+        If fewer than three units do.
+    """
+    while True:
+        blank = fit_standardiser(gridded.values, gridded.n_steps, signals, settings, kind=kind)
+        telling = np.concatenate([blank.used, blank.regime])
+        kept = gridded.without_silent_units(signals, telling, min_samples=shortest)
+        if len(kept.units) < MIN_UNITS:
+            raise NotEnoughDataError(too_few_units(kind, len(kept.units), kept.left_out))
+        # With fewer units another set of signals may be of use, so look again.
+        if kept.units == gridded.units:
+            return blank, gridded
+        gridded = kept
 
 
 def _version(

@@ -35,6 +35,7 @@ class _Graph:
     """Everything reachable from the root, each thing once."""
 
     as_of: datetime | None = None
+    seen: set[Name] = field(default_factory=set)
     records: dict[Name, Record] = field(default_factory=dict)
     steps: dict[Name, list[Step]] = field(default_factory=dict)
     samples: dict[str, SampleWindow | None] = field(default_factory=dict)
@@ -97,15 +98,14 @@ class EvidenceService:
     def _explore(self, session: Session, root: Name, max_depth: int) -> _Graph:
         graph = _Graph()
         level: set[Name] = {root}
-        seen: set[Name] = set()
         for _ in range(max_depth + 1):
-            seen |= level
+            graph.seen |= level
             self._load(session, graph, level)
             if root in level and root in graph.records and root[0] in {"risk", "driver"}:
                 graph.as_of = graph.records[root].at
             reached = {(step.kind, step.id) for name in level for step in graph.steps.get(name, ())}
-            level = reached - seen
-            if not level or len(seen) > MAX_NODES:
+            level = reached - graph.seen
+            if not level or len(graph.seen) > MAX_NODES:
                 break
         return graph
 
@@ -174,6 +174,7 @@ class EvidenceService:
             children = [
                 self._tree(graph, (s.kind, s.id), s, depth - 1, (*path, (s.kind, s.id)))
                 for s in below
+                if (s.kind, s.id) in graph.seen
             ]
         window = graph.samples.get(id_) if kind == "samples" else None
         record = graph.records.get(name)

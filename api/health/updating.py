@@ -22,7 +22,6 @@ from api.registry.database import read_session, session
 from api.registry.models import Alarm, HealthSnapshot
 from api.snapshots import latest_health
 from api.times import from_ns, to_ns
-from ingest.errors import IngestError
 from ingest.telemetry import Series
 
 LEAST_CHANGE_PCT: Final = 0.5
@@ -96,15 +95,14 @@ class HealthUpdater:
         HealthUpdate
             What was written.
 
-        Raises
-        ------
-        IngestError
-            If the store can't be read; what was to be judged is judged next time.
+        Notes
+        -----
+        Whatever goes wrong on the way, what was to be judged is judged next time.
         """
         dirty = self._context.arrivals.take()
         try:
             return self._update(dirty, now)
-        except IngestError:
+        except Exception:
             self._context.arrivals.give_back(dirty)
             raise
 

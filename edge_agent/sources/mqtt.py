@@ -14,8 +14,9 @@ from typing import Final
 
 from paho.mqtt import client as paho
 
+from edge_agent.counters import Counters
 from edge_agent.errors import PayloadError, SourceError
-from edge_agent.ports import Counters, Intake
+from edge_agent.ports import Intake
 from edge_agent.records import Misfit
 from edge_agent.settings import MqttSettings
 from edge_agent.sources.mqtt_link import MqttLink

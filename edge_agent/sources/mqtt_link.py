@@ -19,8 +19,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge_agent.counters import Counters
 from edge_agent.errors import SourceError
-from edge_agent.ports import Counters
 from edge_agent.settings import MqttSettings, is_loopback
 from edge_agent.settings_file import read_secret
 

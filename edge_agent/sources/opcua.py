@@ -13,19 +13,21 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NoReturn
 
 from asyncua import ua
 
+from edge_agent.counters import Counters
 from edge_agent.errors import SessionGoneError, SourceError
 from edge_agent.keys import OwnKeys
-from edge_agent.ports import Counters, Intake
+from edge_agent.ports import Intake
 from edge_agent.records import Misfit
 from edge_agent.settings import OpcuaNodeSettings, OpcuaSettings
 from edge_agent.sources.opcua_link import CLIENT_ERRORS, SESSION_TIMEOUT_S, OpcuaLink, words
+from edge_agent.sources.opcua_sequences import Sequences
 from edge_agent.sources.opcua_values import decode_notifications
 from ingest.telemetry import Series, TelemetryBatch
 
@@ -44,59 +46,7 @@ MAX_NOTIFICATIONS_PER_PUBLISH: Final = 20_000
 ITEMS_PER_REQUEST: Final = 500
 """Servers limit the items of one call; 500 is below the limits of those we know."""
 
-MAX_REPUBLISH: Final = 1000
-"""Notifications asked for again at most after one publish response."""
-
-REMEMBERED_SEQUENCES: Final = 10_000
-"""More than any server keeps for retransmission."""
-
 MAX_MISFIT_CHARACTERS: Final = 100_000
-
-
-@dataclass(slots=True)
-class Sequences:
-    """Which notifications of a subscription have come, and which have not."""
-
-    last: int = 0
-    seen: set[int] = field(default_factory=set)
-
-    def note(self, sequence: int) -> None:
-        """Remember that a notification came.
-
-        Parameters
-        ----------
-        sequence : int
-            Its number.
-        """
-        self.seen.add(sequence)
-        self.last = max(self.last, sequence)
-        if len(self.seen) > 2 * REMEMBERED_SEQUENCES:
-            self.seen = {kept for kept in self.seen if kept > self.last - REMEMBERED_SEQUENCES}
-
-    def missing(self, upto: int, available: Sequence[int]) -> list[int]:
-        """Numbers that should have come before this response and did not.
-
-        Parameters
-        ----------
-        upto : int
-            Highest number that the server has used before it.
-        available : sequence of int
-            Numbers that the server holds for retransmission.
-
-        Returns
-        -------
-        list of int
-            In order, at most the last `MAX_REPUBLISH`.
-
-        Examples
-        --------
-        >>> sequences = Sequences(last=3, seen={1, 2, 3})
-        >>> sequences.missing(6, available=[2, 5, 7])
-        [4, 5, 6]
-        """
-        gap = set(range(max(self.last + 1, upto - MAX_REPUBLISH), upto + 1))
-        held = {sequence for sequence in available if sequence <= upto}
-        return sorted((gap | held) - self.seen)[-MAX_REPUBLISH:]
 
 
 @dataclass(slots=True)
@@ -159,34 +109,40 @@ class OpcuaSource:
         ------
         SourceError
             Why it could not connect, or why it ended.
+        """
+        self._is_proven, self._is_delivering, self._end = False, False, None
+        if self._link is not None and time.monotonic() < self._resume_until_s:
+            try:
+                await self._serve(self._link, self._resume(self._link))
+            except SessionGoneError as error:
+                logger.info("%s; beginning a new session", error)
+        self._resume_until_s = 0.0
+        self._link = link = OpcuaLink(self.settings, self.keys, self.state_dir)
+        await self._serve(link, self._begin(link, intake))
+
+    async def _serve(self, link: OpcuaLink, connecting: Coroutine[Any, Any, None]) -> NoReturn:
+        """Connect in this way, and stay until the connection is lost.
+
+        Raises
+        ------
+        SourceError
+            Why it could not connect, or why it ended.
         SessionGoneError
             If what was to be resumed is no longer there.
         CancelledError
             If the agent stops.
         """
-        self._is_proven, self._is_delivering, self._end = False, False, None
-        link = self._link if self._can_resume else None
-        is_new = link is None
-        if link is None:
-            link = self._link = OpcuaLink(self.settings, self.keys, self.state_dir)
         try:
-            if is_new:
-                await link.open()
-                await self._subscribe(link, intake)
-            else:
-                await self._resume(link)
+            await connecting
             reason = await self._watch(link)
-        except SessionGoneError:
-            self._resume_until_s = 0.0
-            raise
         except CLIENT_ERRORS as error:
             raise link.lost(error) from error
-        except asyncio.CancelledError:
+        except (SessionGoneError, asyncio.CancelledError):
             self._resume_until_s = 0.0
             raise
         finally:
             # A session that will not be resumed is closed, or the server runs out of them.
-            if self._can_resume:
+            if time.monotonic() < self._resume_until_s:
                 link.drop()
             else:
                 self._set_bad_nodes(0)
@@ -194,9 +150,9 @@ class OpcuaSource:
         msg = f"{link.place}: {reason}"
         raise SourceError(msg)
 
-    @property
-    def _can_resume(self) -> bool:
-        return time.monotonic() < self._resume_until_s
+    async def _begin(self, link: OpcuaLink, intake: Intake) -> None:
+        await link.open()
+        await self._subscribe(link, intake)
 
     # --- subscribing ---------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.sources.opcua import Sequences
+from edge_agent.sources.opcua_sequences import Sequences
 from edge_agent.sources.opcua_values import decode_notifications
 from ingest.telemetry import Quality, Series
 

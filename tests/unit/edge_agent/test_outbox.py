@@ -1,6 +1,6 @@
 """The outbox: what was appended is there, in order, once, whatever happened between."""
 
-import random
+import os
 import signal
 import sqlite3
 import subprocess
@@ -208,7 +208,7 @@ def test_a_failed_write_changes_nothing_and_the_next_one_works(path: Path) -> No
         n_bytes = outbox.counts().n_bytes
         outbox._database.execute("PRAGMA max_page_count = 1")
         with pytest.raises(OutboxError, match="see that the disk has room"):
-            outbox.append(random.Random(1).randbytes(100_000), 1, [Misfit("mqtt", "bad", b"x")])
+            outbox.append(os.urandom(100_000), 1, [Misfit("mqtt", "bad", b"x")])
         after_failure = outbox.counts()
         outbox._database.execute("PRAGMA max_page_count = 1000000")
 

@@ -52,7 +52,7 @@ def test_a_short_life_is_left_out_and_said_so() -> None:
 
 
 def test_too_few_lives_are_refused_with_the_reasons() -> None:
-    with pytest.raises(NotEnoughDataError, match=r"2 usable.*3 are needed; unit c lived 2 steps"):
+    with pytest.raises(NotEnoughDataError, match=r"2 usable.*3 are needed; unit c: lived 2 steps"):
         grid_histories(
             "pump", ["x"], [_unit("a"), _unit("b"), _unit("c", 2)], step_h=1.0, min_samples=5
         )

@@ -123,6 +123,30 @@ def test_short_lives_are_left_out_and_the_rest_is_fitted() -> None:
     assert model.life_h.size == 6
 
 
+def test_units_that_miss_a_signal_are_left_out_and_said_so() -> None:
+    histories = wearing_units(6, seed=2)
+    histories[1].values[:, 0] = np.nan
+    histories[4].values[:70, 1] = np.nan
+
+    model = fit_health_model("press", SIGNALS, histories, step_h=STEP_H, settings=QUICK)
+
+    n_steps = [history.time_h.size for history in histories]
+    assert model.card["n_units"] == 4
+    assert model.card["units_left_out"] == {
+        "unit-01": f"vibration_mm_s is missing for the first {n_steps[1]} of {n_steps[1]} steps",
+        "unit-04": f"temperature_c is missing for the first 70 of {n_steps[4]} steps",
+    }
+
+
+def test_histories_that_say_too_little_are_refused_with_the_reasons() -> None:
+    histories = wearing_units(4, seed=2)
+    for history in histories[:2]:
+        history.values[:-20, 1] = np.nan
+
+    with pytest.raises(NotEnoughDataError, match=r"2 usable.*unit unit-01: temperature_c"):
+        fit_health_model("press", SIGNALS, histories, step_h=STEP_H, settings=QUICK)
+
+
 def test_gaps_in_the_histories_are_bridged() -> None:
     rng = np.random.default_rng(3)
     holed = wearing_units(8, seed=4)

@@ -1,0 +1,54 @@
+"""What the agent has done since it started, and the line in the log that says so."""
+
+from dataclasses import dataclass
+
+from edge_agent.records import OutboxCounts
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the agent has done since it started; one line a minute shows it."""
+
+    received: int = 0
+    """Samples delivered by sources."""
+    stored: int = 0
+    """Samples made durable in the outbox."""
+    acknowledged: int = 0
+    """Samples that the store has answered for."""
+    refused: int = 0
+    """Samples that the store will not take; they are in the quarantine."""
+    misfits: int = 0
+    """Messages and values that could not be read; messages are in the quarantine."""
+    bad_nodes: int = 0
+    """OPC UA nodes that are in the settings but can't be read at the moment."""
+    overflows: int = 0
+    """Values before which an OPC UA server says it had to drop others: its queue was full."""
+    missed: int = 0
+    """OPC UA notifications that never came, seen by a gap in their numbers."""
+    faults: int = 0
+    """Errors that the program did not expect; each is logged in full."""
+
+
+def report_line(counters: Counters, counts: OutboxCounts) -> str:
+    """Say in one line where the samples are.
+
+    Parameters
+    ----------
+    counters : Counters
+        What the agent has done since it started.
+    counts : OutboxCounts
+        What is in the outbox now, and what it ever dropped.
+
+    Returns
+    -------
+    str
+        Every count with its name.
+    """
+    return (
+        f"samples: {counters.received} received, {counters.stored} stored in outbox, "
+        f"{counters.acknowledged} acknowledged by the store, {counts.n_samples} waiting "
+        f"({counts.n_bytes / 1e6:.1f} MB), {counts.n_dropped_samples} dropped, "
+        f"{counters.refused} refused; {counters.misfits} misfits, {counters.bad_nodes} bad nodes, "
+        f"{counters.overflows} queue overflows, {counters.missed} missed notifications, "
+        f"{counters.faults} faults"
+    )
