@@ -19,6 +19,7 @@ import uvicorn
 from ingest.catalogue import FileCatalogue, OpenCatalogue
 from ingest.errors import IngestError, SettingsError, StoreUnavailableError
 from ingest.opening import open_store
+from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine, QuarantinedLine
 from ingest.receiver import make_receiver
 from ingest.service import IngestService
@@ -152,16 +153,9 @@ def _serve(settings: IngestSettings, config_name: str) -> int:
     )
     if settings.tls is not None:
         settings.tls.check()
-    listener = _listen(settings.host, settings.port, config_name)
-    try:
-        store = open_store(settings.store)
-    except StoreUnavailableError as error:
-        listener.close()
-        msg = f"{config_name}, store: {error}"
-        raise SettingsError(msg) from error
     with (
-        listener,
-        contextlib.closing(store),
+        _listen(settings.host, settings.port, config_name) as listener,
+        contextlib.closing(_open_store(settings, config_name)) as store,
         Quarantine(
             settings.quarantine.path,
             max_rows=settings.quarantine.max_rows,
@@ -209,6 +203,14 @@ def _run(service: IngestService, listener: socket.socket, settings: IngestSettin
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
     server.run(sockets=[listener])
+
+
+def _open_store(settings: IngestSettings, config_name: str) -> TelemetryStore:
+    try:
+        return open_store(settings.store)
+    except StoreUnavailableError as error:
+        msg = f"{config_name}, store: {error}"
+        raise SettingsError(msg) from error
 
 
 def _listen(host: str, port: int, config_name: str) -> socket.socket:

@@ -96,6 +96,31 @@ def estimate_rul(model: HealthModel, damage: FloatArray, *, interval: float = 0.
         If `damage` has not two axes.
     DomainError
         If `interval` is not between 0 and 1.
+
+    Examples
+    --------
+    Pumps whose vibration grows to 40 mm/s, one of them seen for the first 60 of its 150 hours,
+    another for an hour only.
+
+    >>> from analytics.health.indicator import health_indicator
+    >>> from analytics.health.model import RunToFailure, fit_health_model
+    >>> age_h = np.arange(200.0)
+    >>> def vibration_mm_s(life_h):
+    ...     wear = np.exp(np.log(40.0) * age_h[:life_h] / life_h)
+    ...     return (wear + 0.1 * np.cos(age_h[:life_h]))[:, np.newaxis]
+    >>> histories = [
+    ...     RunToFailure(f"pump-{life_h}", age_h[:life_h], vibration_mm_s(life_h))
+    ...     for life_h in range(100, 201, 10)
+    ... ]
+    >>> model = fit_health_model("pump", ["vibration_mm_s"], histories, step_h=1.0)
+    >>> values = np.full((60, 1, 2), np.nan)
+    >>> values[:, 0, 0] = vibration_mm_s(150)[:60, 0]
+    >>> values[-1, 0, 1] = 1.0
+    >>> estimate = estimate_rul(model, health_indicator(model, values))
+    >>> abs(estimate.median_h[0] - 90.0) < 20.0
+    np.True_
+    >>> estimate.note
+    (None, 'not enough data: 1 of 24 samples')
     """
     if damage.ndim != 2:
         msg = f"estimate_rul: damage has shape {damage.shape}; give (n_times, n_machines)"

@@ -1,6 +1,7 @@
 """Judges every customer: features and expected standstill to risk, drivers, money and evidence."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -18,7 +19,12 @@ from api.context import AppContext
 from api.evidence.edges import Step, add_evidence, evidence_url
 from api.history import FactHistory
 from api.registry.as_of import known
-from api.registry.catalogue import CustomerFacts, customer_facts, machine_facts
+from api.registry.catalogue import (
+    CustomerFacts,
+    MachineFacts,
+    customer_facts,
+    machine_facts,
+)
 from api.registry.database import read_session, session
 from api.registry.models import Alarm, RiskSnapshot
 from api.retention.drivers import Expectation, Reason, reasons_of
@@ -85,13 +91,17 @@ def terms_of(customer: CustomerFacts, on: date) -> Terms | None:
     return Terms(min(contract.ends_on for contract in running), value, currency)
 
 
-def expectations(reading: Session, now: datetime) -> dict[str, Expectation]:
+def expectations(
+    reading: Session, machines: Mapping[str, MachineFacts], now: datetime
+) -> dict[str, Expectation]:
     """Turn the newest health of machines into standstill to expect.
 
     Parameters
     ----------
     reading : Session
         Where to read.
+    machines : mapping of str to MachineFacts
+        How long an unplanned repair of each takes.
     now : datetime
         Later judgements and facts are not seen.
 
@@ -100,7 +110,6 @@ def expectations(reading: Session, now: datetime) -> dict[str, Expectation]:
     dict of str to Expectation
         Of each machine whose survival is known.
     """
-    machines = machine_facts(reading, now)
     proposals = latest_proposals(reading)
     alarms: dict[str, list[str]] = defaultdict(list)
     is_open = known(Alarm, now).where(Alarm.cleared_at.is_(None)).order_by(Alarm.raised_at)
@@ -182,7 +191,7 @@ class RiskUpdater:
         model, history = self.model(now), self._context.history.current()
         with read_session(self._context.engine) as reading:
             customers = customer_facts(reading, now)
-            expected = expectations(reading, now)
+            expected = expectations(reading, machine_facts(reading, now), now)
             latest = latest_risks(reading)
         judgements = self._judge(history, model, customers, expected, now)
         changed = [one for one in judgements if _has_changed(one, latest)]

@@ -10,7 +10,13 @@ from api.context import AppContext
 from api.evidence.edges import evidence_url
 from api.history import HOURS_PER_DAY, Known
 from api.problem import NotFoundError
-from api.registry.catalogue import ContractFacts, CustomerFacts, customer_facts, machine_facts
+from api.registry.catalogue import (
+    ContractFacts,
+    CustomerFacts,
+    MachineFacts,
+    customer_facts,
+    machine_facts,
+)
 from api.registry.database import read_session
 from api.registry.models import RiskSnapshot
 from api.retention.drivers import Expectation
@@ -109,12 +115,12 @@ class RetentionService:
         with read_session(self._context.engine) as reading:
             customer = _find(customer_facts(reading, now), key)
             risk = latest_risks(reading).get(key)
-            machines = _machines(reading, customer, hours, now)
+            named = machine_facts(reading, now)
+            machines = _machines(reading, customer, named, hours, now)
             entries = timeline(reading, customer, now)
-            names = machine_facts(reading, now)
         running = customer.running_contracts(now.date())
         summary = _summary(customer, risk, sum(one.downtime_h_90d for one in machines), now)
-        exposures = exposure(facts, names, QUARTER_H, {key})
+        exposures = exposure(facts, named, QUARTER_H, {key})
         return CustomerDetail(
             **summary,
             risk_detail=None if risk is None else _detail(risk),
@@ -301,10 +307,13 @@ def _detail(risk: RiskSnapshot) -> RiskDetail:
 
 
 def _machines(
-    reading: Session, customer: CustomerFacts, downtime_h: dict[str, float], now: datetime
+    reading: Session,
+    customer: CustomerFacts,
+    facts: dict[str, MachineFacts],
+    downtime_h: dict[str, float],
+    now: datetime,
 ) -> list[CustomerMachine]:
-    facts, health = machine_facts(reading, now), latest_health(reading)
-    expected = expectations(reading, now)
+    health, expected = latest_health(reading), expectations(reading, facts, now)
     machines = []
     for key in customer.machine_keys:
         if key not in facts:

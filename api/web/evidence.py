@@ -11,7 +11,7 @@ from api.evidence.schemas import EvidenceNode, SampleWindow
 from api.web.facts import node_title, value_text
 from api.web.language import Speech
 from api.web.rendering import render
-from api.web.terms import EVIDENCE_KINDS
+from api.web.terms import EVIDENCE_KINDS, STEP_LABELS
 
 MANY: Final = 8
 """More children of one step than this are folded away behind the first few."""
@@ -29,6 +29,8 @@ class Branch:
         What it is.
     title : Markup
         It in a sentence.
+    label : Markup or None
+        What it is to the number above it.
     value : Markup or None
         Its number with its unit.
     url : str
@@ -44,6 +46,7 @@ class Branch:
     node: EvidenceNode
     kind: Markup
     title: Markup
+    label: Markup | None
     value: Markup | None
     url: str
     shown: Sequence["Branch"]
@@ -130,6 +133,7 @@ def branch(speech: Speech, node: EvidenceNode, opened: set[int]) -> Branch:
         node=node,
         kind=speech.say(EVIDENCE_KINDS[node.kind]),
         title=node_title(speech, node),
+        label=speech.quote(node.label) if node.label in STEP_LABELS else None,
         value=value_text(speech, node.value, node.unit),
         url=f"/evidence/{node.kind}/{quote(node.id, safe=':.')}",
         shown=children[:n_shown],

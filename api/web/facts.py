@@ -268,7 +268,7 @@ def value_text(speech: Speech, value: float | None, unit: str | None) -> Markup 
     if value is None:
         return None
     if unit == "probability":
-        return escape(speech.chance(value))
+        return speech.say("probability {value}", value=speech.chance(value))
     if unit == "ratio":
         return escape(speech.percent(value, 1))
     head, _, per = (unit or "").partition("/")

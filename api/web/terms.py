@@ -113,3 +113,17 @@ FIELDS: Final = {
     "unit": N_("Unit"),
     "note": N_("Note"),
 }
+
+STEP_LABELS: Final = frozenset({
+    N_("health that the expectation comes from"),
+    N_("life left that the visit date comes from"),
+    N_("open alarm of the machine"),
+    N_("proposal to visit before it fails"),
+    N_("samples of its present life"),
+    N_("samples that raised the alarm"),
+    N_("work order of the visit"),
+    N_("work order for it"),
+    N_("visit made for the work order"),
+    N_("alarm that led to it"),
+})
+"""What a step of evidence is to the number above it; names of columns are left out."""

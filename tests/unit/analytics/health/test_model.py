@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analytics.arrays import DomainError, NotEnoughDataError
 from analytics.health.indicator import health_indicator
@@ -145,6 +147,32 @@ def test_histories_that_say_too_little_are_refused_with_the_reasons() -> None:
 
     with pytest.raises(NotEnoughDataError, match=r"2 usable.*unit unit-01: temperature_c"):
         fit_health_model("press", SIGNALS, histories, step_h=STEP_H, settings=QUICK)
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 10_000), is_regime=st.booleans())
+def test_any_pattern_of_gaps_gives_a_sound_model_or_a_reason(seed: int, is_regime: bool) -> None:
+    rng = np.random.default_rng(seed)
+    histories = wearing_units(5, seed, shortest=48)
+    for history in histories:
+        for column in range(4):
+            history.values[
+                rng.random(len(history.values)) < rng.choice([0.0, 0.4, 1.0]), column
+            ] = rng.choice([np.nan, np.inf])
+        history.values[-int(rng.integers(1, 20)) :] = np.nan
+    how = replace(QUICK, regime_signals=("current_a",) if is_regime else ())
+
+    try:
+        model = fit_health_model("press", SIGNALS, histories, step_h=STEP_H, settings=how)
+    except NotEnoughDataError:
+        return
+
+    document = json.loads(json.dumps(model.to_document(), allow_nan=False))
+    estimate = _estimate(HealthModel.from_document(document))
+    assert all(
+        np.isfinite(median) or note is not None
+        for median, note in zip(estimate.median_h, estimate.note, strict=True)
+    )
 
 
 def test_gaps_in_the_histories_are_bridged() -> None:
