@@ -247,7 +247,9 @@ class OpcuaPeer:
                 self.said.samples.append((machine, signal, time_ns, said, quality))
 
 
-def make_certificate(certificate_path: Path, key_path: Path, uri: str) -> None:
+def make_certificate(
+    certificate_path: Path, key_path: Path, uri: str, form: Encoding = Encoding.DER
+) -> None:
     """A server's certificate as controllers have it: self-signed and no authority."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test server")])
@@ -262,13 +264,17 @@ def make_certificate(certificate_path: Path, key_path: Path, uri: str) -> None:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=365))
         .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False
+            x509.SubjectAlternativeName([
+                x509.UniformResourceIdentifier(uri),
+                x509.DNSName("localhost"),
+            ]),
+            critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    certificate_path.write_bytes(certificate.public_bytes(Encoding.DER))
+    certificate_path.write_bytes(certificate.public_bytes(form))
     key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
@@ -276,11 +282,13 @@ def make_certificate(certificate_path: Path, key_path: Path, uri: str) -> None:
 
 
 class Cable:
-    """Passes TCP on to a port, until it is cut: connections are reset and new ones refused."""
+    """Passes TCP on to a port, until it is cut (connections end) or frozen (nothing passes)."""
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
         self._is_cut = False
+        self._thawed = threading.Event()
+        self._thawed.set()
         self._pairs: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -298,7 +306,15 @@ class Cable:
     def mend(self) -> None:
         self._is_cut = False
 
+    def freeze(self) -> None:
+        """Let nothing through while both ends believe that they are connected."""
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        self._thawed.set()
+
     def close(self) -> None:
+        self.thaw()
         self.cut()
         self._listener.close()
 
@@ -318,10 +334,10 @@ class Cable:
                 for one, other in ((near, far), (far, near)):
                     threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
 
-    @staticmethod
-    def _pass(one: socket.socket, other: socket.socket) -> None:
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(65536):
+                self._thawed.wait()
                 other.sendall(data)
         with contextlib.suppress(OSError):
             other.shutdown(socket.SHUT_RDWR)
@@ -390,6 +406,7 @@ def write_config(
     opcua: OpcuaPeer | None = None,
     opcua_port: int | None = None,
     mqtt_port: int | None = None,
+    mqtt: str = "",
     extra_nodes: str = "",
     uplink: str = "",
     outbox: str = "",
@@ -431,6 +448,7 @@ name = "hall-2"
 host = "127.0.0.1"
 port = {mqtt_port}
 client_id = "{folder.name}"
+{mqtt}
 [[mqtt.topics]]
 topic = "plant/{folder.name}/{{machine}}/telemetry"
 """

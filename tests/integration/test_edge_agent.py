@@ -6,6 +6,7 @@ a reader that is not the project's. A sample counts once by series and time, as 
 
 import json
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -30,7 +32,8 @@ from tests.integration.edge_fixtures import (
     wait_until,
     write_config,
 )
-from tests.servers.launch import Address, free_port
+from tests.servers.availability import find_program
+from tests.servers.launch import Address, free_port, running
 
 N_NODES = 4
 
@@ -68,10 +71,13 @@ def press(tmp_path: Path, folder: Path) -> Iterator[OpcuaPeer]:
 class Pump:
     """Publishes with QoS 1 what it keeps in its own list; each message once."""
 
-    def __init__(self, address: Address, topic: str) -> None:
+    def __init__(self, address: Address, topic: str, authority: Path | None = None) -> None:
         self.said = Said()
         self.topic = topic
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        if authority is not None:
+            self._client.tls_set(str(authority))
+            self._client.username_pw_set("staybolt", "pw")
         self._client.connect(address.host, address.port)
         self._client.loop_start()
         self._next = 0
@@ -272,6 +278,38 @@ def test_a_cut_cable_loses_nothing_that_the_server_queued(
     assert "0 missed notifications" in agent.said().splitlines()[-1]
 
 
+def test_a_frozen_line_is_noticed_and_nothing_that_was_sent_into_it_is_lost(
+    press: OpcuaPeer, store: StandInStore, folder: Path
+) -> None:
+    cable = Cable(press.port)
+    config = write_config(folder, store.url, opcua=press, opcua_port=cable.port)
+    try:
+        with agent_of(config) as agent:
+            start(agent)
+            press.say(5)
+            assert_all_arrived(press.said, store)
+            cable.freeze()
+            frozen_at = time.monotonic()
+            while "no word for" not in agent.said():
+                press.say(1)
+                time.sleep(0.1)
+                assert time.monotonic() < frozen_at + 20
+            noticed_s = time.monotonic() - frozen_at
+            cable.cut()
+            cable.thaw()
+            cable.mend()
+
+            assert_all_arrived(press.said, store)
+            assert agent.stop() == 0, agent.said()
+    finally:
+        cable.close()
+
+    print(f"frozen line noticed after {noticed_s:.1f} s")
+    assert noticed_s < 10
+    assert_nothing_else_arrived(store, press.said)
+    assert "0 missed notifications" in agent.said().splitlines()[-1]
+
+
 def test_a_server_that_comes_back_is_read_again_within_seconds(
     tmp_path: Path, press: OpcuaPeer, store: StandInStore, folder: Path
 ) -> None:
@@ -430,6 +468,86 @@ def test_a_message_that_cannot_be_read_is_set_aside_and_its_neighbours_arrive(
     assert shown.count("payload, mqtt hall-2 plant/") == len(bad)
     assert "signal 'flow' ends in no known unit" in shown
     assert "0 misfits" in agent.said().splitlines()[-1], "they came again after the restart"
+
+
+@pytest.fixture
+def tls_broker(tmp_path: Path) -> Iterator[Address]:
+    """Mosquitto with TLS and a password, as in a plant."""
+    folder, port = tmp_path / "broker", free_port()
+    folder.mkdir()
+    make_certificate(folder / "broker.pem", folder / "key.pem", "urn:broker", Encoding.PEM)
+    program = find_program("mosquitto") or "mosquitto"
+    passwords = folder / "passwords"
+    subprocess.run(
+        [f"{program}_passwd".replace("/sbin/", "/bin/"), "-b", "-c", passwords, "staybolt", "pw"],
+        check=True,
+        capture_output=True,
+    )
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {passwords}\ncertfile {folder / 'broker.pem'}\n"
+        f"keyfile {folder / 'key.pem'}\nmax_queued_messages 0\n"
+    )
+    with running([program, "-c", config], port, folder):
+        yield Address("localhost", port)
+
+
+@pytest.mark.server("mosquitto")
+def test_a_broker_with_tls_and_password_is_read(
+    tls_broker: Address, store: StandInStore, folder: Path
+) -> None:
+    authority = folder.parent / "broker" / "broker.pem"
+    (folder / "password").write_text("pw")
+    security = f'tls_ca_file = "{authority}"\nuser = "staybolt"\npassword_file = "password"'
+    config = write_config(folder, store.url, mqtt_port=tls_broker.port, mqtt=security)
+    config.write_text(config.read_text().replace('"127.0.0.1"', '"localhost"'))
+    with agent_of(config) as agent:
+        start(agent)
+        pump = Pump(tls_broker, "plant/agent/pump-01/telemetry", authority)
+        pump.say(300)
+
+        assert_all_arrived(pump.said, store)
+        pump.close()
+        checked = agent.run("check", "--config", str(config), "--connect").stdout
+        assert agent.stop() == 0, agent.said()
+
+    assert f"ok   edge.toml, mqtt[0]: localhost:{tls_broker.port} lets us in" in checked
+    assert "0 faults" in agent.said().splitlines()[-1]
+
+
+@pytest.mark.server("mosquitto")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('"localhost"', '"127.0.0.1"'), "write host as it stands in the certificate"),
+        (("broker.pem", "other.pem"), "its certificate is not accepted"),
+        (('user = "staybolt"', 'user = "nobody"'), "correct user, password_file or client_id"),
+    ],
+)
+def test_a_broker_that_is_not_the_right_one_or_refuses_us_is_named(
+    tls_broker: Address,
+    store: StandInStore,
+    folder: Path,
+    change: tuple[str, str],
+    said: str,
+) -> None:
+    broker = folder.parent / "broker"
+    make_certificate(broker / "other.pem", broker / "other-key.pem", "urn:x", Encoding.PEM)
+    (folder / "password").write_text("pw")
+    security = f'tls_ca_file = "{broker}/broker.pem"\nuser = "staybolt"\npassword_file = "password"'
+    config = write_config(folder, store.url, mqtt_port=tls_broker.port, mqtt=security)
+    config.write_text(config.read_text().replace('"127.0.0.1"', '"localhost"').replace(*change))
+
+    with agent_of(config) as agent:
+        agent.start()
+        wait_until("refused", lambda: "trying again" in agent.said())
+        checked = agent.run("check", "--config", str(config), "--connect").stdout
+        agent.stop()
+
+    assert said in agent.said()
+    assert said in checked
+    assert "Traceback" not in agent.said()
 
 
 def test_a_wrong_token_is_named_and_nothing_is_lost(

@@ -1,6 +1,7 @@
 """How a real InfluxDB 1 says no, and what is made of it."""
 
 import time
+from urllib.parse import urlencode
 
 import pytest
 import urllib3
@@ -61,9 +62,9 @@ def test_a_field_of_another_type_is_refused_for_good(influxdb1_server: HttpServe
 def test_data_beyond_the_retention_are_refused_for_good(influxdb1_server: HttpServer) -> None:
     with Influx1Store(influxdb1_server.url, "short_memory") as store:
         store.setup()
-        command = 'ALTER RETENTION POLICY "autogen" ON "short_memory" DURATION 1h'
-        with urllib3.PoolManager() as pool:
-            pool.request("POST", f"{influxdb1_server.url}/query", fields={"q": command})
+        policy = 'ALTER RETENTION POLICY "autogen" ON "short_memory"'
+        query = urlencode({"q": f"{policy} DURATION 1h SHARD DURATION 1h"})
+        post(influxdb1_server, f"/query?{query}", "")
 
         store.write(one(time.time_ns(), 1.0))
         with pytest.raises(StoreRejectedError, match="retention policy"):

@@ -13,6 +13,7 @@ import pytest
 
 from ingest.adapters.influx2 import Influx2Store
 from ingest.errors import StoreRejectedError, StoreUnavailableError
+from ingest.receiver import Receive, Scope, Send
 from ingest.telemetry import Quality, Series, TelemetryBatch
 from tests.contract.stores import serving
 from tests.servers.launch import free_port
@@ -56,7 +57,7 @@ class Recorded:
         self.status, self.body = 200, ""
         self.asked: list[dict[str, Any]] = []
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
         while (message := await receive()).get("more_body"):
             body += message["body"]
