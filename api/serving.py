@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -29,9 +29,9 @@ from api.registry.database import migrate, open_engine
 from api.registry.errors import RegistryError
 from api.settings import Settings, load_settings
 from api.worker import Worker
-from ingest.adapters.duckdb_store import DuckDBStore
 from ingest.errors import IngestError
 from ingest.errors import SettingsError as IngestSettingsError
+from ingest.opening import open_store
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 from ingest.tokens import TokenTable
@@ -243,7 +243,7 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
         hub = EventHub()
         arrivals = Arrivals(hub)
         with (
-            DuckDBStore(settings.telemetry_path) as store,
+            closing(open_store(settings.telemetry_store)) as store,
             Quarantine(settings.quarantine_path) as quarantine,
         ):
             yield AppContext(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.problem import SettingsError
 from api.registry.database import database_url
+from ingest.settings import DuckDBSettings, Influx1Settings, Influx2Settings
 
 DEFAULT_PORT: Final = 8080
 
@@ -63,6 +64,10 @@ class Settings(_Group):
     """Folder of the registry, the samples, the quarantine and the ingest token."""
     database: str | None = None
     """URL of the registry's database if it is not the SQLite file in the state folder."""
+    telemetry: DuckDBSettings | Influx2Settings | Influx1Settings | None = Field(
+        default=None, discriminator="kind"
+    )
+    """Where samples are kept if not in the DuckDB file in the state folder."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
@@ -85,9 +90,11 @@ class Settings(_Group):
         return database_url(self.state_dir, self.database)
 
     @property
-    def telemetry_path(self) -> Path:
-        """File of the samples."""
-        return self.state_dir / "telemetry.duckdb"
+    def telemetry_store(self) -> DuckDBSettings | Influx2Settings | Influx1Settings:
+        """Which store keeps the samples, and where."""
+        if self.telemetry is not None:
+            return self.telemetry
+        return DuckDBSettings(kind="duckdb", path=self.state_dir / "telemetry.duckdb")
 
     @property
     def quarantine_path(self) -> Path:

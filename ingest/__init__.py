@@ -1,1 +1,1 @@
-"""Is this telemetry whole, and where is it kept?"""
+"""Answer two questions: is this telemetry whole, and where is it kept."""

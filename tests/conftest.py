@@ -15,6 +15,8 @@ from tests.servers.availability import ROOT, SERVER_NAMES, are_servers_required,
 hypothesis.settings.register_profile("staybolt", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("staybolt")
 
+pytest_plugins = ["tests.contract.registry_databases"]
+
 _left_out: dict[str, int] = {}
 
 

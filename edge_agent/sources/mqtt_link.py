@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -69,6 +70,7 @@ class MqttLink:
         self._counters = counters
         self._is_trial = is_trial
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._accepted: asyncio.Future[str] = self._loop.create_future()
         self._ended: asyncio.Future[str] = self._loop.create_future()
         name = settings.client_id or f"staybolt-edge-{site}-{settings.name}"
@@ -245,7 +247,10 @@ class MqttLink:
             if sock.fileno() >= 0:
                 step()
 
-        self._loop.call_soon_threadsafe(unless_closed)
+        if threading.get_ident() == self._loop_thread:
+            unless_closed()
+        else:
+            self._loop.call_soon_threadsafe(unless_closed)
 
     def _unwatch(self, sock: Any) -> None:  # noqa: ANN401 - paho's own type
         """Stop watching; at once, for the socket is closed next and its number used again."""

@@ -49,7 +49,7 @@ UNIT_BY_SUFFIX: Final[dict[str, str]] = {
 
 
 def unit_of(signal: str) -> str | None:
-    """Unit of a signal, read from the end of its name.
+    """Read the unit of a signal from the end of its name.
 
     Parameters
     ----------

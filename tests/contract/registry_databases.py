@@ -1,6 +1,6 @@
 """Fixtures: the registry on each database it supports, fresh for every test.
 
-A test module takes them with ``pytest_plugins = ["tests.contract.registry_databases"]``.
+`tests.conftest` makes them known to every test.
 """
 
 import itertools

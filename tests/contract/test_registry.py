@@ -20,8 +20,6 @@ from api.registry.database import migrate, open_engine, read_session, session
 from api.registry.errors import RegistryUnavailableError, RegistryVersionError
 from api.registry.models import Base, Contract, Customer, Downtime, Usage
 
-pytest_plugins = ["tests.contract.registry_databases"]
-
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -20,8 +20,6 @@ from api.registry.report import ImportReport
 from api.registry.undo import undo_import
 from tests.unit.api.registry.business import Tables, small_business, write_business, write_table
 
-pytest_plugins = ["tests.contract.registry_databases"]
-
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -15,8 +15,6 @@ from api.registry.database import database_url, migrate, open_engine, read_sessi
 from api.registry.importer import import_folder
 from simulators.world import generate_business
 
-pytest_plugins = ["tests.contract.registry_databases"]
-
 UNTIL = datetime(2026, 10, 1, tzinfo=UTC)
 PAST = datetime(2026, 3, 1, tzinfo=UTC)
 

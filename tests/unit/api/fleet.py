@@ -4,7 +4,7 @@ Written apart from the simulators, so that the two can't make the same mistake.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -38,7 +38,7 @@ from api.registry.models import (
 )
 from api.settings import Settings
 from api.times import to_ns
-from ingest.adapters.duckdb_store import DuckDBStore
+from ingest.opening import open_store
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 from ingest.telemetry import Quality, Series, TelemetryBatch
@@ -306,7 +306,7 @@ def open_context(folder: Path, clock: Clock, **settings: object) -> Iterator[App
     hub = EventHub()
     arrivals = Arrivals(hub)
     with (
-        DuckDBStore(chosen.telemetry_path) as store,
+        closing(open_store(chosen.telemetry_store)) as store,
         Quarantine(chosen.quarantine_path) as quarantine,
     ):
         yield AppContext(
