@@ -45,7 +45,7 @@ servers: $(VENV)/.dev ## install the real servers the tests use (Debian packages
 	@bash tests/servers/setup.sh
 
 test: $(VENV)/.dev servers ## run every test, against real servers where they can be had
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, contracts, docs
 	@$(BIN)/ruff format --check .

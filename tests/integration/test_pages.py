@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import create_app
 from api.context import AppContext
@@ -193,18 +193,13 @@ def test_charts_are_drawn_and_grow_with_new_samples(
     page.wait_for_selector("#charts .uplot canvas", timeout=SHORT_MS)
     # The chart's own number of the newest sample, beside its name.
     latest = page.locator("#chart-vibration_mm_s [data-latest]")
-    page.wait_for_function("document.querySelectorAll('#charts .uplot').length === 3")
+    expect(page.locator("#charts .uplot")).to_have_count(3, timeout=SHORT_MS)
     before = latest.inner_text()
 
     site.clock.advance(hours=2)
     fleet.store_samples(site.context, fleet.worn("acme-press-1", site.clock(), age_h=804.0))
 
-    page.wait_for_function(
-        "before => document.querySelector('#chart-vibration_mm_s [data-latest]').textContent"
-        " !== before",
-        arg=before,
-        timeout=SHORT_MS,
-    )
+    expect(latest).not_to_have_text(before, timeout=SHORT_MS)
 
 
 def test_a_change_of_health_reaches_the_fleet_by_itself(
@@ -219,11 +214,7 @@ def test_a_change_of_health_reaches_the_fleet_by_itself(
     fleet.store_samples(site.context, fleet.worn("acme-press-1", site.clock(), age_h=872.0))
     site.worker.run_once()
 
-    page.wait_for_function(
-        "before => document.getElementById('live').innerText !== before",
-        arg=before,
-        timeout=SHORT_MS,
-    )
+    expect(page.locator("#live")).not_to_have_text(before, timeout=SHORT_MS, use_inner_text=True)
     assert page.evaluate("document.body.dataset.mark") == "not reloaded"
     assert watched.errors == []
 
