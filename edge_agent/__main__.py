@@ -157,6 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgeError as error:
         print(error, file=sys.stderr)
         return EXIT_FAILURE
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as `head` does.
+        sys.stderr.close()
+        return EXIT_OK
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -236,7 +236,15 @@ class OpcuaLink:
         """
         if self.settings.security == "none-on-loopback":
             return
-        endpoints = await self.client.connect_and_get_server_endpoints()
+        try:
+            endpoints = await self.client.connect_and_get_server_endpoints()
+        except AssertionError as error:
+            # How asyncua meets a server that answers the opening of a channel with an error.
+            msg = (
+                f"{self.place}: the server does not say how it is secured, not even which "
+                "endpoints it has; allow discovery (GetEndpoints without security) on the server"
+            )
+            raise SourceError(msg) from error
         mode, policy = ua.MessageSecurityMode.SignAndEncrypt, SecurityPolicyBasic256Sha256
         offers = [
             endpoint

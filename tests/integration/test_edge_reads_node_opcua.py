@@ -42,12 +42,19 @@ class Peer:
 
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[Peer]:
+    """A server that lets everybody ask for its endpoints."""
+    with node_opcua(tmp_path) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def node_opcua(tmp_path: Path, *manners: str) -> Iterator[Peer]:
     folder, port = tmp_path / "peer", launch.free_port()
     folder.mkdir()
     script = HERE.parent / "servers" / "opcua_server.cjs"
     with (folder / "stderr.log").open("wb") as errors:
         process = subprocess.Popen(
-            [find_program("node") or "node", script, str(port), folder],
+            [find_program("node") or "node", script, str(port), folder, *manners],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -73,10 +80,9 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
                 process.stdout.close()
 
 
-def test_every_value_of_a_node_opcua_server_reaches_the_outbox_once(
-    peer: Peer, tmp_path: Path
-) -> None:
-    state, trusted = tmp_path / "edge", tmp_path / "trusted"
+def write_settings(tmp_path: Path, peer: Peer) -> Path:
+    """Settings of an agent that reads the peer; its outbox is in ``tmp_path / "edge"``."""
+    trusted = tmp_path / "trusted"
     trusted.mkdir()
     certificate = x509.load_pem_x509_certificate(peer.certificate.read_bytes())
     (trusted / "peer.der").write_bytes(certificate.public_bytes(Encoding.DER))
@@ -86,7 +92,7 @@ def test_every_value_of_a_node_opcua_server_reaches_the_outbox_once(
     config.write_text(
         f"""
 site = "mill-7"
-state_dir = "{state}"
+state_dir = "{tmp_path / "edge"}"
 [uplink]
 url = "http://127.0.0.1:{launch.free_port()}"
 token_file = "{token}"
@@ -103,6 +109,14 @@ signal = "stroke_count"
 unit = "1"
 """
     )
+    return config
+
+
+def test_every_value_of_a_node_opcua_server_reaches_the_outbox_once(
+    peer: Peer, tmp_path: Path
+) -> None:
+    state = tmp_path / "edge"
+    config = write_settings(tmp_path, peer)
     agent = [sys.executable, "-m", "edge_agent"]
     subprocess.run([*agent, "keys", "--state-dir", state], check=True, capture_output=True)
     with (tmp_path / "agent.log").open("wb") as log:
@@ -143,3 +157,24 @@ def waiting(state: Path) -> list[tuple[int, float]]:
     found = [pattern.fullmatch(line) for line in lines]
     assert all(found), lines[:3]
     return [(int(match[2]), float(match[1])) for match in found if match]
+
+
+def test_a_server_that_hides_its_endpoints_gets_a_remedy_not_a_traceback(tmp_path: Path) -> None:
+    with node_opcua(tmp_path, "silent") as peer:
+        config = write_settings(tmp_path, peer)
+        agent = [sys.executable, "-m", "edge_agent"]
+        keys: list[str | Path] = [*agent, "keys", "--state-dir", tmp_path / "edge"]
+        subprocess.run(keys, check=True, capture_output=True)
+
+        checked = subprocess.run(
+            [*agent, "check", "--config", config, "--connect"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    said = checked.stdout + checked.stderr
+    assert checked.returncode != 0
+    assert "allow discovery" in said
+    assert "Traceback" not in said

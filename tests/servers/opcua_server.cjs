@@ -28,6 +28,8 @@ async function main() {
     userCertificateManager: users,
     securityModes: [MessageSecurityMode.SignAndEncrypt],
     securityPolicies: [SecurityPolicy.Basic256Sha256],
+    // With a third argument it does not even say which endpoints it has.
+    disableDiscovery: process.argv[4] === "silent",
     serverInfo: { applicationUri: "urn:second-opinion" },
   });
   await server.initialize();
