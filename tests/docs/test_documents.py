@@ -1,7 +1,9 @@
 """The documents say what is there, and what they say is there."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,21 @@ def test_make_help_lists_every_target() -> None:
 
     for target in ("demo", "test", "check", "fix", "bench", "docs", "help"):
         assert f"make {target}" in listed
+
+
+def test_the_changelog_can_be_gathered_from_its_fragments() -> None:
+    fragments = sorted((ROOT / "changelog.d").glob("*.md"))
+
+    gathered = subprocess.run(
+        ["towncrier", "build", "--draft", "--version", "0.0.0", "--date", "2026-01-01"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+
+    assert gathered.returncode == 0, gathered.stderr
+    for fragment in fragments:
+        first_words = " ".join(fragment.read_text().split()[:4])
+        assert first_words in " ".join(gathered.stdout.split()), fragment.name
