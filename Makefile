@@ -51,6 +51,7 @@ check: $(VENV)/.dev ## format, lint, types, contracts, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/numpydoc lint $$(find edge_agent ingest analytics api simulators -name '*.py' -not -path '*/migrations/*')
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q tests/docs tests/architecture
 

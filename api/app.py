@@ -1,14 +1,11 @@
 """The composition root of the server: every router, one shape of error, and the door in front."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response, StreamingResponse
@@ -24,6 +21,9 @@ from api.problem import ApiError, problem
 from api.registry.errors import RegistryUnavailableError
 from api.security import Guard, LastResort, split_ingest
 from api.shapes import Shape
+from api.web import pages
+from api.web.addresses import HashedFiles
+from api.web.doorway import problem_page, wants_page
 from api.worker import Worker
 from ingest.errors import StoreUnavailableError
 from ingest.receiver import make_receiver
@@ -33,8 +33,6 @@ DESCRIPTION: Final = (
     "customers who depend on them. Quantities end in their unit, estimates stand beside the ends "
     "of their interval, and every number can be followed to what it came from."
 )
-
-WEB_PAGES: Final = "api.web.pages"
 
 
 class ServerHealth(Shape):
@@ -78,10 +76,8 @@ def build_api() -> FastAPI:
         tags=["server"], response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )  # fmt: skip
-    if importlib.util.find_spec(WEB_PAGES) is not None:
-        pages = importlib.import_module(WEB_PAGES)
-        app.include_router(pages.router)
-        app.mount("/static", StaticFiles(directory=pages.STATIC_DIR), name="static")
+    app.include_router(pages.router)
+    app.mount("/static", HashedFiles(), name="static")
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
     return app
@@ -156,13 +152,18 @@ def _api_error(_request: Request, error: Exception) -> Response:
     return problem(error.status, error.title, str(error))
 
 
-def _http_error(_request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    detail = str(error.detail)
-    if error.status_code == 404:
+    detail, headers = str(error.detail), dict(error.headers or {})
+    is_nowhere = error.status_code == 404
+    if wants_page(request.headers):
+        said = f"there is nothing at {request.url.path}" if is_nowhere else detail
+        answer: Response = problem_page(request, error.status_code, said)
+        answer.headers.update(headers)
+        return answer
+    if is_nowhere:
         detail = "there is nothing at this address; /openapi.json lists what there is"
-    headers = None if error.headers is None else dict(error.headers)
     return problem(error.status_code, str(error.detail), detail, headers=headers)
 
 

@@ -9,17 +9,18 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping
-from html import escape
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problem import problem
 from api.settings import Settings
+from api.web.doorway import problem_page, sign_in_page, wants_page
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ OPEN_PATHS: Final = INGEST_PATHS | {"/healthz"}
 """Need no access token."""
 
 STATIC_PREFIX: Final = "/static/"
-"""Style and scripts hold no data: open to all, and kept by browsers for an hour."""
+"""Style and scripts hold no data: open to all. Browsers keep them, for good where the address
+names their content, else for an hour."""
 
 STATIC_CACHE: Final = "public, max-age=3600"
 SIGN_IN_PATH: Final = "/sign-in"
@@ -126,7 +128,7 @@ class Guard:
                 f"this server does not go by the name {host!r}; use localhost, or add the name to "
                 "allowed_hosts in the server's settings"
             )
-            return problem(421, "Wrong host", detail)
+            return _refusal(scope, headers, 421, "Wrong host", detail)
         origin = headers.get("origin")
         if (
             scope["method"] not in SAFE_METHODS
@@ -135,7 +137,7 @@ class Guard:
             and urlsplit(origin).netloc != host
         ):
             detail = f"a page of {origin} may not change anything here; use a page of this server"
-            return problem(403, "Foreign page", detail)
+            return _refusal(scope, headers, 403, "Foreign page", detail)
         return None
 
     def _may_pass(self, scope: Scope, headers: Headers) -> bool:
@@ -152,11 +154,11 @@ class Guard:
         if self._token is None or self._cookie is None:
             return RedirectResponse("/", 303)
         if scope["method"] != "POST":
-            return _sign_in_page("", 200)
+            return sign_in_page(Request(scope), is_refused=False)
         form = parse_qs((await _read_body(receive, MAX_SIGN_IN_BYTES)).decode("utf-8", "replace"))
         if not _is_same(form.get("access_token", [""])[0].strip(), self._token):
             logger.warning("a sign-in with a wrong access token was refused")
-            return _sign_in_page("That is not the access token of this server.", 403)
+            return sign_in_page(Request(scope), is_refused=True)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,
@@ -232,8 +234,20 @@ class LastResort:
             self._count(scope["path"])
             if has_begun:
                 raise
-            detail = "the server met an error of its own; its log says more, the data are safe"
-            await problem(500, "Server error", detail)(scope, receive, send)
+            await _crash_answer(scope)(scope, receive, send)
+
+
+def _crash_answer(scope: Scope) -> Response:
+    if wants_page(Headers(scope=scope)):
+        return problem_page(Request(scope), 500, "")
+    detail = "the server met an error of its own; its log says more, the data are safe"
+    return problem(500, "Server error", detail)
+
+
+def _refusal(scope: Scope, headers: Headers, status: int, title: str, detail: str) -> Response:
+    if wants_page(headers):
+        return problem_page(Request(scope), status, detail)
+    return problem(status, title, detail)
 
 
 def _is_same(shown: str, expected: str) -> bool:
@@ -274,28 +288,10 @@ async def _read_body(receive: Receive, limit_bytes: int) -> bytes:
 
 
 def _ask_for_token(headers: Headers) -> Response:
-    if "text/html" in headers.get("accept", ""):
+    if wants_page(headers):
         return RedirectResponse(SIGN_IN_PATH, 303)
     detail = (
         "this server asks for its access token; send `Authorization: Bearer <token>`, "
         f"or sign in with a browser at {SIGN_IN_PATH}"
     )
     return problem(401, "Access token needed", detail, headers={"www-authenticate": "Bearer"})
-
-
-def _sign_in_page(message: str, status: int) -> HTMLResponse:
-    return HTMLResponse(
-        f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Staybolt: sign in</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-</head>
-<body><main><h1>Staybolt</h1>
-<form method="post" action="{SIGN_IN_PATH}">
-<p role="alert">{escape(message)}</p>
-<p><label for="access_token">Access token of this server</label>
-<input id="access_token" name="access_token" type="password" autocomplete="current-password"
- required></p>
-<p><button type="submit">Sign in</button></p>
-</form></main></body></html>""",
-        status,
-    )

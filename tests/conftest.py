@@ -1,6 +1,6 @@
 """Fixtures for all tests: real servers, real data, and an honest summary of what was left out."""
 
-import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests.benchmarks.common import data_folder
 from tests.servers import launch
-from tests.servers.availability import ROOT, SERVER_NAMES, are_servers_required, is_available
+from tests.servers.availability import SERVER_NAMES, are_servers_required, is_available
 
 # Shared machines are slow at times; a law does not become wrong by taking longer.
 hypothesis.settings.register_profile("staybolt", deadline=None, print_blob=True)
@@ -17,12 +18,7 @@ hypothesis.settings.load_profile("staybolt")
 
 pytest_plugins = ["tests.contract.registry_databases"]
 
-_left_out: dict[str, int] = {}
-
-
-def data_folder() -> Path:
-    """Where the real data lie, whether or not they are there."""
-    return Path(os.environ.get("STAYBOLT_DATA") or ROOT.parent / "shared" / "data")
+LEFT_OUT = "not exercised here:"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -32,26 +28,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if name not in SERVER_NAMES:
                 pytest.fail(f"no server is called {name}; there are {', '.join(SERVER_NAMES)}")
             if not is_available(name):
-                _leave_out(name, f"{name} is not installed; `make servers` installs it as root")
+                _leave_out(name, "it is not installed; `make servers` installs it as root")
     for marker in item.iter_markers("data"):
         for name in marker.args:
             if not (data_folder() / name).is_dir():
-                _left_out[f"real data {name}"] = _left_out.get(f"real data {name}", 0) + 1
-                pytest.skip(f"{data_folder() / name} is not there; point STAYBOLT_DATA at the data")
+                pytest.skip(
+                    f"{LEFT_OUT} real data {name}: {data_folder() / name} is not there; "
+                    "point STAYBOLT_DATA at the data"
+                )
 
 
 def _leave_out(name: str, reason: str) -> None:
     if are_servers_required():
-        pytest.fail(f"STAYBOLT_REQUIRE_SERVERS=1 but {reason}")
-    _left_out[name] = _left_out.get(name, 0) + 1
-    pytest.skip(reason)
+        pytest.fail(f"STAYBOLT_REQUIRE_SERVERS=1 but {name} can't be used: {reason}")
+    pytest.skip(f"{LEFT_OUT} {name}: {reason}")
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say what was not exercised, so that green is not mistaken for complete."""
-    if _left_out:
-        left_out = ", ".join(f"{name} ({count} tests)" for name, count in _left_out.items())
-        terminalreporter.write_line(f"NOT EXERCISED HERE: {left_out}", yellow=True)
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])]
+    names = Counter(
+        reason.split(LEFT_OUT, 1)[1].split(":")[0].strip()
+        for reason in reasons
+        if LEFT_OUT in reason
+    )
+    if names:
+        told = ", ".join(f"{name} ({count} tests)" for name, count in sorted(names.items()))
+        terminalreporter.write_line(f"NOT EXERCISED HERE: {told}", yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,9 @@ LEAST_CHANGE: Final = 0.01
 LEAST_SHIFT: Final = timedelta(hours=12)
 """A visit date that moved less leaves the proposal as it is: visits are planned by days."""
 
+LIFE_LEFT: Final = "life left that the visit date comes from"
+NEW_LIFE: Final = "health since the repair that ended it"
+
 METHOD: Final = (
     "cheapest day of Cp R(t) + Cf F(t) - g x life used, from the survival R of this health "
     "snapshot, the machine's visit and failure cost and the long-run cost rate g of its kind"
@@ -87,10 +90,13 @@ class Proposer:
             machines = machine_facts(reading, now)
             latest = latest_proposals(reading)
             by_kind: dict[str, list[HealthSnapshot]] = defaultdict(list)
+            ended: list[Proposal] = []
             for key, snapshot in latest_health(reading).items():
                 is_new = key not in latest or latest[key].health_snapshot_id < snapshot.id
                 if is_new and snapshot.survival and key in machines:
                     by_kind[machines[key].kind].append(snapshot)
+                elif key in latest and is_new and _is_of_an_earlier_life(latest[key], snapshot):
+                    ended.append(_closed(latest[key], snapshot, now))
         proposals = [
             proposal
             for kind, snapshots in by_kind.items()
@@ -98,6 +104,7 @@ class Proposer:
             for proposal in self._propose(fitted[kind], snapshots, machines, now)
         ]
         changed = [one for one in proposals if _has_changed(one, latest.get(one.machine_key))]
+        changed += ended
         if not changed:
             return 0
         with session(self._context.engine) as writing:
@@ -105,7 +112,7 @@ class Proposer:
             writing.flush()
             for proposal in changed:
                 snapshot_id = str(proposal.health_snapshot_id)
-                what = "life left that the visit date comes from"
+                what = NEW_LIFE if proposal in ended else LIFE_LEFT
                 step = Step(
                     "health", snapshot_id, what, proposal.failure_probability, "probability", METHOD
                 )
@@ -188,6 +195,32 @@ def _survival(snapshot: HealthSnapshot, n_days: int) -> FloatArray:
         ahead_h = np.r_[ahead_h, n_days * HOURS_PER_DAY]
         running = np.r_[running, running[-1]]
     return daily_survival(ahead_h, running[np.newaxis, :], n_days=n_days)
+
+
+def _is_of_an_earlier_life(old: Proposal, snapshot: HealthSnapshot) -> bool:
+    """Whether the machine was repaired since, but has run too little to say how long it has left.
+
+    A machine that only fell silent keeps its proposal: nothing says that the danger is gone.
+    """
+    return old.is_open and not snapshot.survival and snapshot.samples_from > old.as_of
+
+
+def _closed(old: Proposal, snapshot: HealthSnapshot, now: datetime) -> Proposal:
+    return Proposal(
+        machine_key=old.machine_key,
+        health_snapshot_id=snapshot.id,
+        as_of=old.as_of,
+        computed_at=now,
+        is_open=False,
+        visit_by=old.visit_by,
+        failure_probability=old.failure_probability,
+        horizon_days=old.horizon_days,
+        planned_cost=old.planned_cost,
+        failure_cost=old.failure_cost,
+        currency=old.currency,
+        waiting_cost=old.waiting_cost,
+        reason="Closed: the machine was repaired since, and has run too little to judge it anew.",
+    )
 
 
 def _has_changed(new: Proposal, old: Proposal | None) -> bool:

@@ -32,6 +32,9 @@ class ProposalReading(Shape):
     reason: str
     visit_by: datetime
     best_day: int = Field(description="Days after `as_of` at which going costs least.")
+    days_to_visit: int = Field(
+        description="Whole days from now until `visit_by`; 0 is at once, also once that has passed."
+    )
     horizon_days: int
     failure_probability: float = Field(description="Within the horizon, if nobody goes.")
     remaining_useful_life_h: float | None

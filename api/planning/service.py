@@ -1,6 +1,7 @@
 """What service planners ask: which machine, why, by when, and what waiting costs."""
 
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -100,20 +101,44 @@ class ProposalService:
         return readings[0] if readings else None
 
     def _readings(self, reading: Session, proposals: list[Proposal]) -> list[ProposalReading]:
-        machines = machine_facts(reading, self._context.now())
+        now = self._context.now()
+        machines = machine_facts(reading, now)
         return [
             _reading(
                 proposal,
                 machines[proposal.machine_key],
                 reading.get(HealthSnapshot, proposal.health_snapshot_id),
+                now,
             )
             for proposal in proposals
             if proposal.machine_key in machines
         ]
 
 
+def days_until(visit_by: datetime, now: datetime) -> int:
+    """Count the days that are left before a visit.
+
+    Parameters
+    ----------
+    visit_by, now : datetime
+        The visit and the present.
+
+    Returns
+    -------
+    int
+        Begun days; 0 once the visit's moment has passed, for then it is due at once.
+
+    Examples
+    --------
+    >>> noon = datetime(2026, 3, 15, 12)
+    >>> [days_until(noon + timedelta(hours=h), noon) for h in (-30, 0, 5, 24, 25)]
+    [0, 0, 1, 1, 2]
+    """
+    return max(0, math.ceil((visit_by - now) / timedelta(days=1)))
+
+
 def _reading(
-    proposal: Proposal, machine: MachineFacts, snapshot: HealthSnapshot | None
+    proposal: Proposal, machine: MachineFacts, snapshot: HealthSnapshot | None, now: datetime
 ) -> ProposalReading:
     extra = [cost for _, cost in proposal.waiting_cost]
     best_day = (proposal.visit_by - proposal.as_of).days
@@ -134,6 +159,7 @@ def _reading(
         reason=proposal.reason,
         visit_by=proposal.visit_by,
         best_day=best_day,
+        days_to_visit=days_until(proposal.visit_by, now) if best_day else 0,
         horizon_days=proposal.horizon_days,
         failure_probability=proposal.failure_probability,
         remaining_useful_life_h=None if snapshot is None else snapshot.remaining_useful_life_h,

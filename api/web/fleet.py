@@ -128,7 +128,7 @@ def fleet_page(
         HTML.
     """
     proposal_of = {proposal.machine_key: proposal for proposal in proposals}
-    due = frozenset(p.machine_key for p in proposals if p.best_day <= SOON_DAYS)
+    due = frozenset(p.machine_key for p in proposals if p.days_to_visit <= SOON_DAYS)
     groups = group(machines, due, speech.now)
     return render(
         "fleet.html",

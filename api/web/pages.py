@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
-from urllib.parse import urlencode
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
@@ -15,40 +14,37 @@ from api.health.service import HealthService
 from api.planning.service import ProposalService
 from api.problem import ApiError, BadRequestError
 from api.retention.service import RetentionService
-from api.web.catalogue import COOKIE, LANGUAGES, choose_language
+from api.web.addresses import path_of
 from api.web.customer import customer_page, customers_page
+from api.web.doorway import page_answer, problem_page, speech_of
 from api.web.evidence import evidence_page
 from api.web.fleet import fleet_page
 from api.web.history import timeline_facts
 from api.web.language import Speech
 from api.web.machine import machine_page
 from api.web.proposals import proposals_page
-from api.web.rendering import STATIC_DIR, render
 from ingest.errors import IngestError
 
-__all__ = ["STATIC_DIR", "router"]
+__all__ = ["router"]
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-YEAR_S: Final = 365 * 24 * 3600
-
 Context = Annotated[AppContext, Depends(context_of)]
-Lang = Annotated[str | None, Query(max_length=16)]
 Moment = Annotated[str | None, Query(max_length=40)]
 
 
 @router.get("/")
-def fleet(request: Request, context: Context, lang: Lang = None) -> HTMLResponse:
+def fleet(request: Request, context: Context) -> HTMLResponse:
     """Which machines need somebody now."""
 
     def page(speech: Speech) -> str:
         machines = HealthService(context).machines()
         proposals = ProposalService(context).proposals()
-        return fleet_page(speech, _path(request), machines, proposals)
+        return fleet_page(speech, path_of(request), machines, proposals)
 
-    return _answer(request, context, lang, page)
+    return _answer(request, context, page)
 
 
 @router.get("/machines/{key}")
@@ -56,7 +52,6 @@ def machine(
     request: Request,
     context: Context,
     key: str,
-    lang: Lang = None,
     from_at: Annotated[Moment, Query(alias="from")] = None,
     to_at: Annotated[Moment, Query(alias="to")] = None,
 ) -> HTMLResponse:
@@ -66,88 +61,71 @@ def machine(
         health = HealthService(context)
         return machine_page(
             speech,
-            _path(request),
+            path_of(request),
             health.machine(key),
             health.alarms(machine_key=key),
             ProposalService(context).for_machine(key),
             (_moment(from_at), _moment(to_at)),
         )
 
-    return _answer(request, context, lang, page)
+    return _answer(request, context, page)
 
 
 @router.get("/proposals")
-def proposals(request: Request, context: Context, lang: Lang = None) -> HTMLResponse:
+def proposals(request: Request, context: Context) -> HTMLResponse:
     """Which machine to visit, why, by when, and what waiting costs."""
 
     def page(speech: Speech) -> str:
-        return proposals_page(speech, _path(request), ProposalService(context).proposals())
+        return proposals_page(speech, path_of(request), ProposalService(context).proposals())
 
-    return _answer(request, context, lang, page)
+    return _answer(request, context, page)
 
 
 @router.get("/customers")
-def customers(request: Request, context: Context, lang: Lang = None) -> HTMLResponse:
+def customers(request: Request, context: Context) -> HTMLResponse:
     """Show customers by money at risk."""
 
     def page(speech: Speech) -> str:
-        return customers_page(speech, _path(request), RetentionService(context).customers())
+        return customers_page(speech, path_of(request), RetentionService(context).customers())
 
-    return _answer(request, context, lang, page)
+    return _answer(request, context, page)
 
 
 @router.get("/customers/{key}")
-def customer(request: Request, context: Context, key: str, lang: Lang = None) -> HTMLResponse:
+def customer(request: Request, context: Context, key: str) -> HTMLResponse:
     """Show what risk a customer is, why, and what happened."""
 
     def page(speech: Speech) -> str:
         detail = RetentionService(context).customer(key)
-        return customer_page(speech, _path(request), detail, timeline_facts(context, detail))
+        return customer_page(speech, path_of(request), detail, timeline_facts(context, detail))
 
-    return _answer(request, context, lang, page)
+    return _answer(request, context, page)
 
 
 @router.get("/evidence/{kind}/{id_:path}")
 def evidence(
-    request: Request, context: Context, kind: str, id_: str, lang: Lang = None
+    request: Request, context: Context, kind: str, id_: str
 ) -> HTMLResponse:
     """Where a number came from."""
 
     def page(speech: Speech) -> str:
-        return evidence_page(speech, _path(request), EvidenceService(context).resolve(kind, id_))
+        return evidence_page(speech, path_of(request), EvidenceService(context).resolve(kind, id_))
 
-    return _answer(request, context, lang, page)
+    return _answer(request, context, page)
 
 
 def _answer(
-    request: Request, context: AppContext, lang: str | None, page: Callable[[Speech], str]
+    request: Request, context: AppContext, page: Callable[[Speech], str]
 ) -> HTMLResponse:
-    language = choose_language(
-        lang, request.cookies.get(COOKIE), request.headers.get("accept-language")
-    )
-    speech = Speech(language, context.now())
+    speech = speech_of(request, context.now())
     try:
-        answer = HTMLResponse(page(speech))
+        html = page(speech)
     except ApiError as error:
-        answer = _problem(speech, request, error.status, str(error))
+        return problem_page(request, error.status, str(error))
     except IngestError as error:
         logger.exception("%s: the store did not answer", request.url.path)
-        answer = _problem(speech, request, 503, str(error))
-    answer.headers["content-language"] = "zh-Hans" if language == "zh" else "en"
-    answer.headers["vary"] = "Accept-Language, Cookie"
-    if lang in LANGUAGES:
-        answer.set_cookie(COOKIE, language, max_age=YEAR_S, samesite="lax", path="/")
-    return answer
-
-
-def _problem(speech: Speech, request: Request, status: int, detail: str) -> HTMLResponse:
-    html = render("problem.html", speech, _path(request), status=status, detail=detail, here="")
-    return HTMLResponse(html, status)
-
-
-def _path(request: Request) -> str:
-    query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    return request.url.path + ("?" + urlencode(query) if query else "")
+        return problem_page(request, 503, str(error))
+    return page_answer(request, speech, html)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -80,6 +80,7 @@ def environment() -> Environment:
         "proposal_words": _spoken(words.proposal_words),
         "driver_words": _spoken(words.driver_words),
         "node_title": _spoken(facts.node_title),
+        "visit_day": _spoken(words.visit_day),
         "method_words": _spoken(facts.method_words),
         "field_rows": _spoken(facts.field_rows),
         "said": _spoken(_said),
@@ -89,7 +90,6 @@ def environment() -> Environment:
     return made
 
 
-@cache
 def asset(name: str) -> str:
     """Address of a static file, changing with its content so that browsers may keep it.
 
@@ -103,8 +103,24 @@ def asset(name: str) -> str:
     str
         Path on this server.
     """
-    digest = hashlib.sha256((STATIC_DIR / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?v={digest}"
+    return f"/static/{name}?v={digest_of(name)}"
+
+
+@cache
+def digest_of(name: str) -> str:
+    """Name the content of a static file.
+
+    Parameters
+    ----------
+    name : str
+        Path under ``static``.
+
+    Returns
+    -------
+    str
+        A few letters of its SHA-256.
+    """
+    return hashlib.sha256((STATIC_DIR / name).read_bytes()).hexdigest()[:12]
 
 
 @pass_context

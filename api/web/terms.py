@@ -117,6 +117,7 @@ FIELDS: Final = {
 STEP_LABELS: Final = frozenset({
     N_("health that the expectation comes from"),
     N_("life left that the visit date comes from"),
+    N_("health since the repair that ended it"),
     N_("open alarm of the machine"),
     N_("proposal to visit before it fails"),
     N_("samples of its present life"),

@@ -291,6 +291,26 @@ def proposal_words(speech: Speech, proposal: ProposalReading) -> Markup:
     )
 
 
+def visit_day(speech: Speech, proposal: ProposalReading) -> Markup:
+    """Say by when to go.
+
+    Parameters
+    ----------
+    speech : Speech
+        The language.
+    proposal : ProposalReading
+        The proposal.
+
+    Returns
+    -------
+    Markup
+        A day; a day that has passed is no plan, so that is "at once".
+    """
+    if proposal.days_to_visit == 0:
+        return speech.say("at once")
+    return escape(speech.day(proposal.visit_by))
+
+
 def feature_words(speech: Speech, spec: FeatureSpec, value: float) -> Markup:
     """Say a feature of the churn model.
 

@@ -250,3 +250,43 @@ def test_a_loss_that_is_recorded_late_is_learnt_from_but_not_known_before(
     _, has_left = training_rows(customers.history.current(), fleet.NOW)
 
     assert has_left.sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("ends_on", "left_on"),
+    [(date(2026, 2, 1), date(2026, 2, 1)), (date(2026, 2, 1), date(2026, 2, 10))],
+    ids=["leaves at the month's last midnight", "its answer is noted after the end"],
+)
+def test_a_contract_that_ends_with_the_month_is_learnt_from(
+    customers: AppContext, ends_on: date, left_on: date
+) -> None:
+    terms = fleet.contract("calm", fleet.NOW - timedelta(days=700), ends_on)
+    churned = {**terms, "outcome": "churned", "outcome_on": left_on, "outcome_reason": None}
+    told_at = fleet.NOW - timedelta(days=1)
+    fleet.record(customers, [fleet.fact(Contract, "calm-contract", told_at, **churned)])
+
+    X, has_left = training_rows(customers.history.current(), fleet.NOW)
+
+    assert has_left.sum() == 2
+    assert X.shape[0] == 22 + 21 + 19
+
+
+def test_two_technicians_who_leave_together_share_what_comes_back(customers: AppContext) -> None:
+    began = fleet.NOW - timedelta(days=60)
+    order = {
+        "machine_key": "calm-press-1", "kind": "corrective", "fault_code": "drive",
+        "opened_at": began, "closed_at": None, "alarm_key": None,
+    }  # fmt: skip
+    facts = [fleet.fact(WorkOrder, "calm-order", began, **order)]
+    for number, days in enumerate([1, 1, 9]):
+        at = began + timedelta(days=days)
+        visit = {
+            "work_order_key": "calm-order", "technician_key": f"tech-{number}", "arrived_at": at,
+            "left_at": at, "is_resolved": True, "incomplete_reason": None,
+        }  # fmt: skip
+        facts.append(fleet.fact(Visit, f"calm-visit-{number}", at, **visit))
+    fleet.record(customers, facts)
+
+    ratio = of(customers, "calm", "repeat_visit_ratio_180d")
+
+    assert ratio == pytest.approx((2 + 0.6) / (3 + 4))
