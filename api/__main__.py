@@ -1,6 +1,7 @@
 """The program ``staybolt``: serve, import, fit health models, and the demo."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,11 @@ import api.serving
 
 EXIT_STOPPED = 130
 """128 + SIGINT, as shells have it."""
+
+EXIT_UNHEARD = 141
+"""128 + SIGPIPE: whoever read our output has seen enough, as `head` does."""
+
+EXIT_FAILED = 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,9 +57,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = build_parser().parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
+        code = int(chosen.run(chosen))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return EXIT_STOPPED
+    except BrokenPipeError:
+        _forget_output()
+        return EXIT_UNHEARD
+    except OSError as error:
+        _forget_output()
+        where = "" if error.filename is None else f"{error.filename}: "
+        sys.stderr.write(
+            f"staybolt: {where}{error.strerror or error}; check that the disk has room, also where "
+            "the output goes, and that this user may read and write there\n"
+        )
+        return EXIT_FAILED
+    return code
+
+
+def _forget_output() -> None:
+    """Send what is still to be written nowhere, or Python complains of it once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -180,8 +180,10 @@ def _invalid(_request: Request, error: Exception) -> Response:
     )  # fmt: skip
 
 
-def _unavailable(_request: Request, error: Exception) -> Response:
+def _unavailable(request: Request, error: Exception) -> Response:
     detail = f"{error}; the same request may succeed later"
+    if wants_page(request.headers):
+        return problem_page(request, 503, str(error))
     return problem(503, "A store can't be reached", detail, headers={"retry-after": "5"})
 
 

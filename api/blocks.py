@@ -7,6 +7,7 @@ whenever and in whatever order they are read.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from analytics.signals.resample import bin_means
 from api.times import NS_PER_H
 from ingest.ports import TelemetryStore
 from ingest.telemetry import Quality, Series, TelemetryBatch
+
+SeriesOf: TypeAlias = Mapping[str, Mapping[str, Sequence[Series]]]
+"""Series by machine and signal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +72,7 @@ class WindowReader:
 
     def read(
         self,
-        series_of: Mapping[str, Mapping[str, Series]],
+        series_of: SeriesOf,
         newest_ns: int,
         dirty_from_ns: int | None = None,
     ) -> StoreWindow:
@@ -76,8 +80,8 @@ class WindowReader:
 
         Parameters
         ----------
-        series_of : mapping of str to mapping of str to Series
-            The series of each machine by signal.
+        series_of : mapping of str to mapping of str to sequence of Series
+            The series of each machine by signal: several where it moved from site to site.
         newest_ns : int
             Newest sample of any of these machines; its bin is the last one. [ns]
         dirty_from_ns : int, optional
@@ -116,13 +120,11 @@ class WindowReader:
             bins.last_ns,
         )
 
-    def _fill(
-        self, bins: "_Bins", series_of: Mapping[str, Mapping[str, Series]], read_from: int
-    ) -> None:
+    def _fill(self, bins: "_Bins", series_of: SeriesOf, read_from: int) -> None:
         columns = [
-            (series, self._signals.index(signal), column)
+            (all_series, self._signals.index(signal), column)
             for column, by_signal in enumerate(series_of.values())
-            for signal, series in by_signal.items()
+            for signal, all_series in by_signal.items()
             if signal in self._signals
         ]
         n_new = bins.first_bin + self._n_bins - read_from
@@ -130,13 +132,18 @@ class WindowReader:
             return
         start_ns = read_from * self._step_ns
         batch = self._store.read(
-            [series for series, _, _ in columns], start_ns, start_ns + n_new * self._step_ns
+            [series for all_series, _, _ in columns for series in all_series],
+            start_ns,
+            start_ns + n_new * self._step_ns,
         )
+        # One after another: a machine that moved is one machine, and a cell is one cell.
+        n_sites = [len(all_series) for all_series, _, _ in columns]
+        of_column = np.repeat(np.arange(len(columns)), n_sites)[batch.series_index]
         row_of = np.array([row for _, row, _ in columns])
         column_of = np.array([column for _, _, column in columns])
         is_good = batch.quality == Quality.GOOD
         means = bin_means(
-            batch.series_index[is_good].astype(np.int64),
+            of_column[is_good],
             (batch.source_time_ns[is_good] - start_ns) / NS_PER_H,
             batch.value[is_good],
             n_series=len(columns),
@@ -146,7 +153,7 @@ class WindowReader:
         )
         rows = slice(read_from - bins.first_bin, None)
         bins.values[rows, row_of, column_of] = means
-        _count(bins, batch, column_of[batch.series_index], start_ns, self._step_ns, rows)
+        _count(bins, batch, column_of[of_column], start_ns, self._step_ns, rows)
 
 
 @dataclass(slots=True, eq=False)

@@ -199,9 +199,8 @@ class FactHistory:
         contracts, machines = rows[Contract], rows[Machine]
         n_machines = len(self.keys[Machine])
         running = is_running(contracts, at_h)
-        contract_row = np.full(len(self.keys[Contract]), -1)
-        contract_row[contracts.own[running]] = np.flatnonzero(running)
         of_machine = positions(machines["contract_key"], self.keys[Contract])
+        contract_row = self._counting_contract(contracts, running, at_h)
         row = look_up(contract_row, of_machine)
         row[~(machines["installed_on"] * HOURS_PER_DAY <= at_h)] = -1
         machine_contract = np.full(n_machines, -1)
@@ -219,6 +218,28 @@ class FactHistory:
             machine_contract,
             is_active,
         )
+
+    def _counting_contract(self, contracts: Rows, running: BoolArray, at_h: float) -> IntArray:
+        """Row of the contract that covers what each contract is named for, -1 for none.
+
+        Machines are written over to a renewed contract some time before or after it begins; in
+        between the customer's newest running contract covers them. One that was left, or ended
+        without a word, passes nothing on.
+        """
+        newest_last = np.flatnonzero(running & (contracts.parent >= 0))
+        newest_last = newest_last[np.argsort(contracts["starts_on"][newest_last], kind="stable")]
+        of_customer = np.full(len(self.keys[Customer]), -1)
+        of_customer[contracts.parent[newest_last]] = newest_last
+        is_between = (contracts["outcome"] == "renewed") | (
+            contracts["starts_on"] > np.floor(at_h / HOURS_PER_DAY)
+        )
+        row = np.full(len(self.keys[Contract]), -1)
+        row[contracts.own] = np.where(
+            running,
+            np.arange(running.size),
+            np.where(is_between, look_up(of_customer, contracts.parent), -1),
+        )
+        return row
 
 
 def look_up(values: IntArray, index: IntArray) -> IntArray:

@@ -9,12 +9,11 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -261,11 +260,9 @@ def _cookie_value(access_token: str) -> str:
 
 
 def _read_cookie(headers: Mapping[str, str]) -> str:
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    # As browsers do: the standard library's own reading gives up at the first strange cookie,
+    # and every program on this host may have set some.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 def _host_name(host: str) -> str:

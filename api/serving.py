@@ -7,9 +7,10 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -29,9 +30,11 @@ from api.registry.database import migrate, open_engine
 from api.registry.errors import RegistryError
 from api.settings import Settings, load_settings
 from api.worker import Worker
-from ingest.errors import IngestError
+from ingest.durability import sync_folder
+from ingest.errors import IngestError, StoreUnavailableError
 from ingest.errors import SettingsError as IngestSettingsError
 from ingest.opening import open_store
+from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 from ingest.tokens import TokenTable
@@ -243,7 +246,7 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
         hub = EventHub()
         arrivals = Arrivals(hub)
         with (
-            closing(open_store(settings.telemetry_store)) as store,
+            closing(_open_store(settings)) as store,
             Quarantine(settings.quarantine_path) as quarantine,
         ):
             yield AppContext(
@@ -266,6 +269,17 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
             )
     finally:
         engine.dispose()
+
+
+def _open_store(settings: Settings) -> TelemetryStore:
+    try:
+        return open_store(settings.telemetry_store)
+    except StoreUnavailableError as error:
+        # Another server's store that doesn't answer may be a wrong address; our own file is ours.
+        if settings.telemetry is None:
+            raise
+        msg = f"settings, telemetry: {error}"
+        raise SettingsError(msg) from error
 
 
 def where_to_look(settings: Settings, listener: socket.socket, access_token: str | None) -> str:
@@ -372,15 +386,24 @@ def make_ingest_token(path: Path) -> None:
     SettingsError
         If the file can't be made.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         return
+    try:
+        # Whole or not there at all: half a token, after a power cut, would stop every start.
+        descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # another process was faster
+                os.link(fresh, path)
+        finally:
+            Path(fresh).unlink()
+        sync_folder(path.parent)
     except OSError as error:
         msg = f"{path}: can't be made ({error.strerror}); check the rights of the state folder"
         raise SettingsError(msg) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
 
 
 def read_access_token(path: Path | None) -> str | None:

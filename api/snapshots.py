@@ -5,13 +5,15 @@ Health, planning and retention meet here: each writes its own snapshots and read
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.registry.models import HealthSnapshot, Proposal, RiskSnapshot
+
+J = TypeVar("J", HealthSnapshot, Proposal, RiskSnapshot)
 
 MONTH_H: Final = 30 * 24.0
 """The 30 days within which failures are counted on every screen."""
@@ -34,11 +36,7 @@ def latest_health(
     dict of str to HealthSnapshot
         By machine key.
     """
-    newest = select(func.max(HealthSnapshot.id)).group_by(HealthSnapshot.machine_key)
-    if computed_by is not None:
-        newest = newest.where(HealthSnapshot.computed_at <= computed_by)
-    rows = session.scalars(select(HealthSnapshot).where(HealthSnapshot.id.in_(newest)))
-    return {row.machine_key: row for row in rows}
+    return _newest(session, HealthSnapshot, HealthSnapshot.machine_key, computed_by)
 
 
 def latest_proposals(session: Session) -> dict[str, Proposal]:
@@ -54,9 +52,7 @@ def latest_proposals(session: Session) -> dict[str, Proposal]:
     dict of str to Proposal
         By machine key.
     """
-    newest = select(func.max(Proposal.id)).group_by(Proposal.machine_key)
-    rows = session.scalars(select(Proposal).where(Proposal.id.in_(newest)))
-    return {row.machine_key: row for row in rows}
+    return _newest(session, Proposal, Proposal.machine_key)
 
 
 def latest_risks(session: Session) -> dict[str, RiskSnapshot]:
@@ -72,9 +68,20 @@ def latest_risks(session: Session) -> dict[str, RiskSnapshot]:
     dict of str to RiskSnapshot
         By customer key.
     """
-    newest = select(func.max(RiskSnapshot.id)).group_by(RiskSnapshot.customer_key)
-    rows = session.scalars(select(RiskSnapshot).where(RiskSnapshot.id.in_(newest)))
-    return {row.customer_key: row for row in rows}
+    return _newest(session, RiskSnapshot, RiskSnapshot.customer_key)
+
+
+def _newest(
+    session: Session,
+    model: type[J],
+    whose: InstrumentedAttribute[str],
+    computed_by: datetime | None = None,
+) -> dict[str, J]:
+    newest = select(func.max(model.id)).group_by(whose)
+    if computed_by is not None:
+        newest = newest.where(model.computed_at <= computed_by)
+    rows = session.execute(select(whose, model).where(model.id.in_(newest)))
+    return {row[0]: row[1] for row in rows}
 
 
 def failure_probability(survival: Sequence[Sequence[Any]], within_h: float) -> float | None:

@@ -161,6 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough, as `head` does.
         sys.stderr.close()
         return EXIT_OK
+    except OSError as error:
+        print(f"stopped: {error}; see that there is room and leave to write", file=sys.stderr)
+        return EXIT_FAILURE
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

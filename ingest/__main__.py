@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -34,6 +35,7 @@ EXIT_FAILURE: Final = 1
 EXIT_SETTINGS: Final = 2
 
 _SHOWN_CHARACTERS: Final = 100
+_LARGEST_NUMBER: Final = 2**63 - 1
 
 # Requests under way at a stop are answered; a sender that hangs is not waited for longer.
 _STOP_TIMEOUT_S: Final = 10
@@ -79,12 +81,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="list lines with their reasons, newest first",
         description="List the lines that were set aside with their reasons, newest first.",
     )
-    _add_config(listing)
+    _add_quarantine_place(listing)
     listing.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="lines at most (default: %(default)s)"
-    )
+        "--limit", type=_number, default=20, metavar="N",
+        help="lines at most (default: %(default)s)",
+    )  # fmt: skip
     listing.add_argument(
-        "--before", type=int, metavar="ID", help="go on below this number, from an earlier list"
+        "--before", type=_number, metavar="ID", help="go on below this number, from an earlier list"
     )
     listing.add_argument(
         "--json", action="store_true", help="one JSON object on each line, the lines whole"
@@ -94,8 +97,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="show one line whole, and how to mend it",
         description="Show one line whole, why it was set aside, and how to mend it.",
     )
-    _add_config(show)
-    show.add_argument("id", type=int, help="number of the line, from `list`")
+    _add_quarantine_place(show)
+    show.add_argument("id", type=_number, help="number of the line, from `list`")
     return parser
 
 
@@ -121,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(SAMPLE_CONFIG.read_text(encoding="utf-8"), end="")
                 return EXIT_OK
             case _:
-                return _quarantine(load_settings(options.config), options)
+                return _quarantine(options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_SETTINGS
@@ -130,8 +133,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except BrokenPipeError:
         # Whoever read our output has seen enough, as `head` does.
-        sys.stderr.close()
+        _forget_output()
         return EXIT_OK
+    except OSError as error:
+        _forget_output()
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(
+            f"{where}{error.strerror or error}; check that the disk has room, also where the "
+            "output goes, and that this user may read and write there",
+            file=sys.stderr,
+        )
+        return EXIT_FAILURE
+
+
+def _forget_output() -> None:
+    """Send what is still to be written nowhere, or Python complains of it once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _number(text: str) -> int:
+    """Read a number from 1 up that SQLite can hold.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _LARGEST_NUMBER:
+        msg = f"{text!r} is not a number from 1 to {_LARGEST_NUMBER}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _add_quarantine_place(parser: argparse.ArgumentParser) -> None:
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--config", type=Path, help="settings file of ingest, see `sample-config`")
+    place.add_argument(
+        "--file", type=Path,
+        help="the quarantine itself: quarantine.sqlite in the state folder of `staybolt serve`",
+    )  # fmt: skip
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -228,13 +270,9 @@ def _listen(host: str, port: int, config_name: str) -> socket.socket:
 # --- quarantine --------------------------------------------------------------------------------
 
 
-def _quarantine(settings: IngestSettings, options: argparse.Namespace) -> int:
-    with Quarantine(
-        settings.quarantine.path,
-        max_rows=settings.quarantine.max_rows,
-        max_bytes=settings.quarantine.max_bytes,
-        must_exist=True,
-    ) as quarantine:
+def _quarantine(options: argparse.Namespace) -> int:
+    path = options.file or load_settings(options.config).quarantine.path
+    with Quarantine(path, must_exist=True) as quarantine:
         if options.action == "show":
             return _show(quarantine, options.id)
         lines = quarantine.lines(limit=options.limit, before_id=options.before)

@@ -5,7 +5,6 @@ is set aside survives a power cut. The file has a cap; the oldest lines make roo
 exact counter, kept in the same transaction, says how many that were.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from ingest.durability import sync_folder
 from ingest.errors import QuarantineError
 from ingest.telemetry import RejectedLine
 
@@ -132,7 +132,10 @@ class Quarantine:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _connect(path)
         except (OSError, sqlite3.Error) as error:
-            msg = f"{path}: the quarantine can't be opened ({error}); check the path and its rights"
+            msg = (
+                f"{path}: the quarantine can't be opened ({error}); check the path and its rights; "
+                "if the file is damaged, move it away and restart, a new one is made"
+            )
             raise QuarantineError(msg) from error
 
     def set_aside(self, lines: Sequence[RejectedLine], *, device: str, received_at_ns: int) -> None:
@@ -326,9 +329,5 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     # A new file is only there after a power cut if its folder's entry is on the disk too.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return connection

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from simulators.stage import Stage
 
 EXIT_OK, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
+# As shells have it: 128 and the number of the signal, SIGINT and SIGPIPE.
+EXIT_STOPPED, EXIT_UNHEARD = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for noisy in ("asyncua", "asyncuagds"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
-        return _dispatch(options)
+        code = _dispatch(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return EXIT_STOPPED
+    except BrokenPipeError:
+        _forget_output()
+        return EXIT_UNHEARD
     except DeliveryError as error:
         print(f"staybolt-sim: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -57,9 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"staybolt-sim: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except OSError as error:
+        _forget_output()
         where = error.filename or options.dir
-        print(f"staybolt-sim: {where}: {error.strerror or error}", file=sys.stderr)
+        print(
+            f"staybolt-sim: {where}: {error.strerror or error}; check that the disk has room, also "
+            "where the output goes, and that this user may read and write there",
+            file=sys.stderr,
+        )
         return EXIT_FAILED
+    return code
+
+
+def _forget_output() -> None:
+    """Send what is still to be written nowhere, or Python complains of it once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _dispatch(options: argparse.Namespace) -> int:

@@ -196,8 +196,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
         msg = f"{text} is not a port; give a number from 1 to 65535"
         raise argparse.ArgumentTypeError(msg)
-    return port
+    return int(text)

@@ -128,7 +128,8 @@ async def play_plant(
     """
     if does_wait:
         await wait_for_listeners(stage, progress, stop, timeout_s=None)
-        progress.say("every node and topic is subscribed to; play begins")
+        if not stop.is_set():
+            progress.say("every node and topic is subscribed to; play begins")
     film = _Film(machines, clock)
     began_s = time.monotonic()
     phase = ""

@@ -1,7 +1,7 @@
 """Fixtures for all tests: real servers, real data, and an honest summary of what was left out."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +19,7 @@ hypothesis.settings.load_profile("staybolt")
 pytest_plugins = ["tests.contract.registry_databases"]
 
 LEFT_OUT = "not exercised here:"
+SHOWN = "shown"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -45,7 +46,11 @@ def _leave_out(name: str, reason: str) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Say what was not exercised, so that green is not mistaken for complete."""
+    """Show the figures tests measured, and what was not exercised: green is not yet complete."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in report.user_properties:
+            if name == SHOWN:
+                terminalreporter.write_line(str(text))
     reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])]
     names = Counter(
         reason.split(LEFT_OUT, 1)[1].split(":")[0].strip()
@@ -55,6 +60,12 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if names:
         told = ", ".join(f"{name} ({count} tests)" for name, count in sorted(names.items()))
         terminalreporter.write_line(f"NOT EXERCISED HERE: {told}", yellow=True)
+
+
+@pytest.fixture
+def show(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Print something with the summary, from whichever process the test runs in."""
+    return lambda text: record_property(SHOWN, text)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,8 +20,18 @@ from tests.servers.availability import ROOT, find_program
 
 IMAGES: Final = ROOT / "docs" / "images"
 START_TIMEOUT_S: Final = 240.0
-SETTLE_S: Final = 25.0
-"""By then the simulated plant has caught up with the present and machines visibly wear."""
+FRESH_S: Final = 60.0
+"""A sample this young is of the present: the simulated plant has caught up."""
+
+SETTLE_S: Final = 5.0
+"""By then health, proposals and risks follow from the newest samples."""
+
+MACHINE: Final = "conveyor-01"
+CUSTOMER: Final = "cust-001"
+"""The first to wear in the demo, and whom it belongs to."""
+
+MAX_BYTES: Final = 250_000
+"""What a picture of the README may weigh."""
 
 CHROMIUM_ARGS: Final = (
     "--headless",
@@ -73,13 +84,21 @@ def wait_for_live_risks(url: str) -> None:
     while time.monotonic() < end:
         with contextlib.suppress(OSError, ValueError):
             customers, machines = read(f"{url}/v1/customers"), read(f"{url}/v1/machines")
-            newest = max((m["newest_sample_at"] or "" for m in machines["items"]), default="")
-            is_live = newest[:13] == time.strftime("%Y-%m-%dT%H", time.gmtime())
-            if is_live and any(customer["risk"] for customer in customers["items"]):
+            risky = {customer["key"] for customer in customers["items"] if customer["risk"]}
+            if CUSTOMER in risky and all(is_live(machine) for machine in machines["items"]):
                 return
         time.sleep(1.0)
     msg = f"{url} showed no live risks within {START_TIMEOUT_S:.0f} s; see the demo's logs"
     raise TimeoutError(msg)
+
+
+def is_live(machine: dict[str, Any]) -> bool:
+    """Whether a machine sends now, or never did."""
+    newest: str | None = machine["newest_sample_at"]
+    if newest is None:
+        return bool(machine["key"] != MACHINE)
+    age = datetime.now(UTC) - datetime.fromisoformat(newest)
+    return age < timedelta(seconds=FRESH_S)
 
 
 def read(url: str) -> Any:  # noqa: ANN401  # JSON
@@ -89,12 +108,11 @@ def read(url: str) -> Any:  # noqa: ANN401  # JSON
 
 def take(url: str, chromium: str) -> None:
     """Save the four pictures, 1440 x 900, light."""
-    machine = read(f"{url}/v1/machines")["items"][0]
     pages = {
         "fleet": "/",
-        "machine": f"/machines/{machine['key']}",
+        "machine": f"/machines/{MACHINE}",
         "proposals": "/proposals",
-        "customer": f"/customers/{machine['customer_key']}",
+        "customer": f"/customers/{CUSTOMER}",
     }
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
@@ -109,8 +127,13 @@ def take(url: str, chromium: str) -> None:
             page.goto(url + path)
             page.wait_for_selector("#connection[data-state=live]")
             page.wait_for_timeout(1500)
-            page.screenshot(path=IMAGES / f"{name}.png")
-            print(IMAGES / f"{name}.png")
+            picture = IMAGES / f"{name}.png"
+            page.screenshot(path=picture)
+            n_bytes = picture.stat().st_size
+            print(f"{picture} {n_bytes / 1000:.0f} kB")
+            if n_bytes > MAX_BYTES:
+                msg = f"{picture} weighs {n_bytes} bytes, more than {MAX_BYTES}; show less on it"
+                raise ValueError(msg)
         browser.close()
 
 

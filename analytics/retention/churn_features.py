@@ -241,7 +241,7 @@ CHURN_FEATURES: Final[tuple[FeatureSpec, ...]] = (
         highest=1.0,
         weight_name="tickets_silence_flag_ratio",
         words_en="contact has fallen silent: {value:.0%} fewer tickets than this customer's usual",
-        words_zh="客户趋于沉默:工单比其平常减少 {value:.0%}",
+        words_zh="客户趋于沉默：工单比其平常减少 {value:.0%}",
         definition_en=(
             "1 - tickets of the last 90 days / the customer's usual number in 90 days over the "
             "year before, held between 0 and 1; 0 for customers who usually open fewer than 2."

@@ -141,7 +141,7 @@ def first_time_fix(
     corrective = is_corrective & (ended_day <= as_of_day)
     known = corrective & (key >= 0)
     gap_days = np.full(key.shape, np.inf)
-    gap_days[known] = _days_to_next(key[known], ended_day[known])
+    gap_days[known] = days_to_next(key[known], ended_day[known])
     judged = known & counted
     followed_days = as_of_day - ended_day
     has_matured = followed_days >= window_days
@@ -273,8 +273,27 @@ def _check(
         raise DomainError(msg)
 
 
-def _days_to_next(key: IntArray, ended_day: FloatArray) -> FloatArray:
-    """Days from each visit to the next strictly later one on its key, inf if none."""
+def days_to_next(key: IntArray, ended_day: FloatArray) -> FloatArray:
+    """Find how long it took until the same thing was visited again.
+
+    Parameters
+    ----------
+    key : ndarray of int, shape (n_visits,)
+        What was visited.
+    ended_day : ndarray of shape (n_visits,)
+        End of each visit. [days]
+
+    Returns
+    -------
+    ndarray of shape (n_visits,)
+        To the next visit on its key that ended strictly later, inf if there is none; two people
+        who leave together are one visit. [days]
+
+    Examples
+    --------
+    >>> days_to_next(np.array([1, 1, 1, 2]), np.array([0.0, 0.0, 9.0, 1.0]))
+    array([ 9.,  9., inf, inf])
+    """
     order = np.lexsort((ended_day, key))
     key, ended_day = key[order], ended_day[order]
     starts_run = np.ones(key.size, dtype=np.bool_)

@@ -119,7 +119,8 @@ class Chain:
             return None
         first = proposals[0]
         return (
-            f"visit {first['machine_key']} by {str(first['visit_by'])[:10]}, "
+            f"on {str(first['as_of'])[:10]}: visit {first['machine_key']} "
+            f"by {str(first['visit_by'])[:10]}, "
             f"{100 * first['failure_probability']:.0f} % likely to fail within "
             f"{first['horizon_days']} days; waiting costs "
             f"{_money(first['cost_of_waiting_per_day'])} a day"

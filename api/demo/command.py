@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from api.demo.chain import Chain
-from api.demo.programs import DemoError, Programs
+from api.demo.programs import DemoError, DemoRefusedError, Programs
 
 CHAIN_TIMEOUT_S: Final = 120.0
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.25
+LARGEST_PORT: Final = 65_535
 MARKER: Final = ".staybolt-demo"
 TURBOFAN_UNITS: Final = "3,20,34,49,76,100"
 """Test engines of FD001 with short and long records, fixed before any estimate was seen."""
@@ -73,15 +74,21 @@ def run(arguments: argparse.Namespace) -> int:
     Returns
     -------
     int
-        Exit code: 0 when stopped by the user or the chain closed, 1 otherwise.
+        Exit code: 0 when stopped by the user or the chain closed, 2 if the options can't be used,
+        1 otherwise.
     """
     try:
         port = free_port() if arguments.check else claim_port(arguments.port)
+        if arguments.turbofans is not None:
+            check_turbofans(arguments.turbofans)
         demo = Demo(prepare_folder(arguments.dir), port, arguments.seed, arguments.turbofans)
         with demo.started():
             demo.follow_chain()
             if not arguments.check:
                 demo.stay(open_browser=not arguments.no_browser)
+    except DemoRefusedError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -173,14 +180,14 @@ class Demo:
     def _prepare_turbofans(self, data: Path) -> None:
         """NASA's engines: their lives and their ends are what was published."""
         programs = self.programs
-        folder = data / "cmapss" if (data / "cmapss").is_dir() else data
+        table = turbofan_table(data)
         programs.start(
             "plant", "simulators", "replay", "cmapss", "--data", data, "--subset", "FD001",
             "--units", TURBOFAN_UNITS, *self._for_edge, may_end=True,
         )  # fmt: skip
         programs.run(
             "fit", "api", "fit-health-model", "--kind", "turbofan-fd001", "--mapping", "cmapss",
-            "--table", folder / "train_FD001.txt", *self._at_state,
+            "--table", table, *self._at_state,
         )  # fmt: skip
         self._say("health model fitted to the hundred engines that NASA ran to failure")
         self._wait("plant", (self.plant / "plant.json").exists)
@@ -275,18 +282,61 @@ def prepare_folder(folder: Path) -> Path:
 
     Raises
     ------
-    DemoError
-        If the folder holds something else.
+    DemoRefusedError
+        If the folder holds something else, or can't be made.
     """
     folder = folder.resolve()
-    if folder.exists():
-        if not (folder / MARKER).exists() and any(folder.iterdir()):
-            msg = f"{folder} holds something that is not a demo; give another folder with --dir"
-            raise DemoError(msg)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / MARKER).touch()
+    try:
+        if folder.exists():
+            if not (folder / MARKER).exists() and any(folder.iterdir()):
+                msg = f"{folder} holds something that is not a demo; give another folder with --dir"
+                raise DemoRefusedError(msg)
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / MARKER).touch()
+    except OSError as error:
+        msg = f"{folder} can't be made anew ({error.strerror}); give another folder with --dir"
+        raise DemoRefusedError(msg) from error
     return folder
+
+
+def turbofan_table(data: Path) -> Path:
+    """Where the engines are that NASA ran to failure.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of C-MAPSS files, or the one above it.
+
+    Returns
+    -------
+    Path
+        Its ``train_FD001.txt``, whether or not it is there.
+    """
+    folder = data / "cmapss" if (data / "cmapss").is_dir() else data
+    return folder / "train_FD001.txt"
+
+
+def check_turbofans(data: Path) -> None:
+    """See that there are engines to play, before anything is started.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of C-MAPSS files, or the one above it.
+
+    Raises
+    ------
+    DemoRefusedError
+        If they are not there.
+    """
+    table = turbofan_table(data)
+    if not table.is_file():
+        msg = (
+            f"--turbofans: {data} holds no {table.name}; name the folder that NASA's C-MAPSS files "
+            "were unpacked to"
+        )
+        raise DemoRefusedError(msg)
 
 
 def write_secret(path: Path) -> None:
@@ -330,14 +380,17 @@ def claim_port(port: int) -> int:
 
     Raises
     ------
-    DemoError
-        If something listens there already.
+    DemoRefusedError
+        If something listens there already, or there is no such port.
     """
+    if not 1 <= port <= LARGEST_PORT:
+        msg = f"--port: {port} is no port; give one from 1024 to {LARGEST_PORT}"
+        raise DemoRefusedError(msg)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             msg = f"port {port} is taken ({error.strerror}); give another one with --port"
-            raise DemoError(msg) from error
+            raise DemoRefusedError(msg) from error
     return port

@@ -19,6 +19,10 @@ class DemoError(Exception):
     """A link of the demo did not come up; the message names it and its log."""
 
 
+class DemoRefusedError(DemoError, ValueError):
+    """The demo can't be started as it was asked for; nothing was touched."""
+
+
 @dataclass(slots=True)
 class Programs:
     """Programs of the demo, each with a log file of its own.

@@ -136,7 +136,8 @@ def parse_samples_id(id_: str) -> tuple[str, int, int]:
     """
     machine, _, window = id_.partition(":")
     start, _, end = window.partition(":")
-    if not machine or not start.isdecimal() or not end.isdecimal() or len(end) > len(str(2**63)):
+    is_number = all(one.isdecimal() and len(one) <= len(str(2**63)) for one in (start, end))
+    if not machine or not is_number:
         msg = f"samples {id_!r}: not a window; write machine:from_ns:to_ns"
         raise BadRequestError(msg)
     start_ns, end_ns = int(start), int(end)

@@ -110,6 +110,11 @@ def _drivers(session: Session, ids: Sequence[str], _as_of: datetime | None) -> d
                 name: value
                 for name, value in driver.items()
                 if name not in {"words", "parameters", "evidence_url"}
+            }
+            | {
+                name: value
+                for name, value in (driver.get("parameters") or {}).items()
+                if name == "failure_probability"
             },
             f"/customers/{risk.customer_key}",
         )

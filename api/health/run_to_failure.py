@@ -114,7 +114,7 @@ def read_table(path: Path) -> RunToFailureTable:
                     _number(path, rows.line_num, header[column], cells[column])
                     for column in place[1:]
                 ])
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: can't be read ({error}); give a CSV file in UTF-8"
         raise TableError(msg) from error
     return _table(path, signals, (), units, np.array(numbers, dtype=np.float64))

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from analytics.health.rul import RulEstimate
-from api.blocks import WindowReader
+from api.blocks import SeriesOf, WindowReader
 from api.context import AppContext
 from api.evidence.edges import Step, add_evidence, samples_id
 from api.fitted import FittedModel
@@ -24,6 +24,10 @@ from api.snapshots import latest_health
 from api.times import from_ns, to_ns
 from ingest.telemetry import Series
 
+LEAST_STEP: Final = timedelta(hours=6)
+"""So much of a machine's own time is news however little time it took to arrive: after an outage
+days come in within minutes, and what is shown may not lag behind them."""
+
 LEAST_CHANGE_PCT: Final = 0.5
 """Health that moved less is not written at once: half a per cent is invisible on a gauge."""
 
@@ -35,6 +39,18 @@ METHOD: Final = "similarity of fused damage to lives that ran to failure, by hea
 # Where the survival is kept: close together where visits are decided, wide apart beyond.
 _NEAR_H: Final = np.concatenate([np.arange(0.0, 48.0, 6.0), np.arange(2, 31) * 24.0])
 _N_FAR: Final = 12
+
+_SAID: Final = (
+    "as_of",
+    "health_pct",
+    "anomaly_score",
+    "remaining_useful_life_h",
+    "survival",
+    "contributions",
+    "n_samples",
+    "note",
+    "model_version",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,8 @@ class HealthUpdater:
         self._states: dict[str, _KindState] = {}
         self._latest: dict[str, HealthSnapshot] | None = None
         self._looked_at_s = -np.inf
+        self._held_ns: dict[str, int] = {}
+        """Newest sample of judgements that moved too little to be written at once."""
 
     def update(self, now: datetime) -> HealthUpdate:
         """Judge every machine that has new samples and a fitted model.
@@ -108,6 +126,10 @@ class HealthUpdater:
 
     def _update(self, dirty: dict[str, int], now: datetime) -> HealthUpdate:
         fitted = self._context.models.newest()
+        # If nothing more comes, the last small step must be written all the same.
+        for machine in [machine for machine in self._held_ns if self._has_paused(machine, now)]:
+            held_ns = self._held_ns[machine]
+            dirty[machine] = min(dirty.get(machine, held_ns), held_ns)
         is_due = self._clock_s() - self._looked_at_s >= self._context.settings.history_check_s
         is_new_model = any(
             kind not in self._states or self._states[kind].version != one.version
@@ -125,23 +147,25 @@ class HealthUpdater:
 
     def _series_by_kind(
         self, fitted: Mapping[str, FittedModel], now: datetime
-    ) -> dict[str, dict[str, dict[str, Series]]]:
+    ) -> dict[str, dict[str, dict[str, list[Series]]]]:
         """Series by kind, machine and signal, as far as a model looks at them."""
         with read_session(self._context.engine) as reading:
             kind_of = {key: facts.kind for key, facts in machine_facts(reading, now).items()}
             if self._latest is None:
                 self._latest = latest_health(reading)
-        found: dict[str, dict[str, dict[str, Series]]] = defaultdict(lambda: defaultdict(dict))
+        found: dict[str, dict[str, dict[str, list[Series]]]] = defaultdict(
+            lambda: defaultdict(lambda: defaultdict(list))
+        )
         for series in self._context.store.series():
             kind = kind_of.get(series.machine)
             if kind is not None and kind in fitted and series.signal in fitted[kind].model.signals:
-                found[kind][series.machine][series.signal] = series
+                found[kind][series.machine][series.signal].append(series)
         return found
 
     def _update_kind(
         self,
         fitted: FittedModel,
-        series_of: dict[str, dict[str, Series]],
+        series_of: SeriesOf,
         dirty: dict[str, int],
         now: datetime,
     ) -> HealthUpdate:
@@ -177,18 +201,27 @@ class HealthUpdater:
         with session(self._context.engine) as writing:
             alarms = bring_into_line(writing, fitted, judged, now)
             touched = {alarm.machine_key for alarm in alarms}
-            snapshots = [
-                snapshot
+            found = [
+                _snapshot(fitted, judged, column, newest_ns[machine], now)
                 for column, machine in enumerate(judged.window.block.machines)
                 if judged.newest[column] >= 0
-                for snapshot in [_snapshot(fitted, judged, column, newest_ns[machine], now)]
-                if machine in touched or self._is_news(snapshot, latest.get(machine))
+            ]
+            snapshots = [
+                snapshot
+                for snapshot in found
+                if snapshot.machine_key in touched
+                or self._is_news(snapshot, latest.get(snapshot.machine_key))
             ]
             writing.add_all(snapshots)
             writing.flush()
             for snapshot in snapshots:
                 _add_evidence(writing, snapshot)
         latest.update({snapshot.machine_key: snapshot for snapshot in snapshots})
+        for snapshot in found:
+            if _says_the_same(snapshot, latest[snapshot.machine_key]):
+                self._held_ns.pop(snapshot.machine_key, None)
+            else:
+                self._held_ns[snapshot.machine_key] = to_ns(snapshot.as_of)
         for snapshot in snapshots:
             self._publish_health(snapshot)
         for alarm in alarms:
@@ -198,11 +231,18 @@ class HealthUpdater:
     def _is_news(self, new: HealthSnapshot, old: HealthSnapshot | None) -> bool:
         if old is None or new.model_version != old.model_version or new.note != old.note:
             return True
-        if new.as_of == old.as_of and new.n_samples == old.n_samples:
+        if _says_the_same(new, old):
             return False
+        if new.as_of - old.as_of >= LEAST_STEP:
+            return True
         moved = _distance(new.health_pct, old.health_pct)
+        return moved >= LEAST_CHANGE_PCT or self._has_paused(new.machine_key, new.computed_at)
+
+    def _has_paused(self, machine: str, now: datetime) -> bool:
+        """Whether its newest judgement is so old that any change is written."""
+        old = (self._latest or {}).get(machine)
         pause = timedelta(seconds=self._context.settings.health.snapshot_every_s)
-        return moved >= LEAST_CHANGE_PCT or new.computed_at - old.computed_at >= pause
+        return old is None or now - old.computed_at >= pause
 
     def _publish_health(self, snapshot: HealthSnapshot) -> None:
         self._context.hub.publish(
@@ -266,7 +306,7 @@ def _snapshot(
         remaining_useful_life_h=_known(rul.median_h[column]),
         lower_h=_known(rul.lower_h[column]),
         upper_h=_known(rul.upper_h[column]),
-        survival=_survival(rul, column),
+        survival=kept_survival(rul, column),
         contributions=sorted(contributions, key=lambda pair: -abs(pair[1])),
         samples_from=from_ns(first_ns),
         samples_to=from_ns(last_ns),
@@ -296,16 +336,32 @@ def _note(judged: Judgements, column: int, last: int, newest_ns: int) -> str | N
     return "; ".join(notes) or None
 
 
-def _survival(rul: RulEstimate, column: int) -> list[list[float]]:
+def kept_survival(rul: RulEstimate, column: int) -> list[list[float]]:
+    """Thin out a survival to the hours that a snapshot keeps.
+
+    Parameters
+    ----------
+    rul : RulEstimate
+        Of several machines.
+    column : int
+        Which machine.
+
+    Returns
+    -------
+    list of pairs
+        Hours ahead, strictly rising from 0, and the probability of still running; empty where it
+        is not known.
+    """
     row = rul.survival[column]
     if not np.isfinite(row).all():
         return []
     end_h = float(rul.horizon_h[-1])
     ahead_h = _NEAR_H[end_h > _NEAR_H]
     last_near_h = max(float(ahead_h[-1]), 1.0) if ahead_h.size else 1.0
-    ahead_h = np.unique(np.r_[ahead_h, np.geomspace(min(last_near_h, end_h), end_h, _N_FAR)])
+    ahead_h = np.r_[ahead_h, np.geomspace(min(last_near_h, end_h), end_h, _N_FAR)]
+    ahead_h = np.unique(np.round(ahead_h, 2))  # hours that read the same would not rise
     running = np.interp(ahead_h, rul.horizon_h, row)
-    return [[round(float(h), 2), round(float(p), 6)] for h, p in zip(ahead_h, running, strict=True)]
+    return [[float(h), round(float(p), 6)] for h, p in zip(ahead_h, running, strict=True)]
 
 
 def _add_evidence(writing: Session, snapshot: HealthSnapshot) -> None:
@@ -319,6 +375,11 @@ def _add_evidence(writing: Session, snapshot: HealthSnapshot) -> None:
         METHOD.format(version=snapshot.model_version),
     )
     add_evidence(writing, "health", str(snapshot.id), [step])
+
+
+def _says_the_same(new: HealthSnapshot, old: HealthSnapshot) -> bool:
+    """Whether two judgements differ in nothing that came from samples."""
+    return all(getattr(new, name) == getattr(old, name) for name in _SAID)
 
 
 def _distance(new: float | None, old: float | None) -> float:

@@ -230,4 +230,6 @@ def _has_changed(new: Proposal, old: Proposal | None) -> bool:
         not new.is_open
         or abs(new.failure_probability - old.failure_probability) >= LEAST_CHANGE
         or abs(new.visit_by - old.visit_by) >= LEAST_SHIFT
+        # The same visit, but seen from later: a proposal may not look older than its machine.
+        or new.as_of - old.as_of >= LEAST_SHIFT
     )

@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from api.registry.csv_rows import TABLES
-from api.registry.database import database_url, migrate, open_engine, read_session
+from api.registry.database import (
+    MEND_DAMAGE,
+    database_url,
+    is_damage,
+    migrate,
+    open_engine,
+    read_session,
+)
 from api.registry.errors import (
     ImportRefusedError,
     RegistryError,
@@ -35,6 +42,9 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
 EXIT_SET_ASIDE: Final = 3
+
+LARGEST_NUMBER: Final = 2**31 - 1
+"""PostgreSQL's integer ends here."""
 
 _IMPORT_HELP: Final = f"""\
 Import business facts from a folder of CSV files: any of
@@ -65,7 +75,7 @@ def add_commands(subparsers: "Subparsers") -> None:
     )
     importing.add_argument("folder", type=Path, metavar="FOLDER", help="folder with the CSV files")
     _add_place(importing)
-    importing.set_defaults(run=_guarded(_import))
+    importing.set_defaults(run=_guarded(_import, must_exist=False))
 
     imports = subparsers.add_parser("imports", help="list imports, or take one back")
     actions = imports.add_subparsers(required=True, metavar="ACTION")
@@ -73,7 +83,7 @@ def add_commands(subparsers: "Subparsers") -> None:
     _add_place(listing)
     listing.set_defaults(run=_guarded(_list_imports))
     undoing = actions.add_parser("undo", help="take back everything one import wrote")
-    undoing.add_argument("import_id", type=int, metavar="NUMBER", help="number of the import")
+    undoing.add_argument("import_id", type=_number, metavar="NUMBER", help="number of the import")
     _add_place(undoing)
     undoing.set_defaults(run=_guarded(_undo))
 
@@ -85,15 +95,29 @@ def add_commands(subparsers: "Subparsers") -> None:
     showing.add_argument(
         "--import",
         dest="import_id",
-        type=int,
+        type=_number,
         metavar="NUMBER",
         help="rows of this import instead",
     )
     showing.add_argument(
-        "--limit", type=int, default=1000, metavar="N", help="show at most so many (1000)"
+        "--limit", type=_number, default=1000, metavar="N", help="show at most so many (1000)"
     )
     _add_place(showing)
     showing.set_defaults(run=_guarded(_list_set_aside))
+
+
+def _number(text: str) -> int:
+    """Read a number from 1 up that every database can hold.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= LARGEST_NUMBER:
+        msg = f"{text!r} is not a number from 1 to {LARGEST_NUMBER}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
@@ -113,13 +137,14 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _guarded(
-    command: Callable[[Engine, argparse.Namespace], int],
+    command: Callable[[Engine, argparse.Namespace], int], *, must_exist: bool = True
 ) -> Callable[[argparse.Namespace], int]:
     """Open the registry for a command, and turn its errors into a message and an exit code."""
 
     def run(arguments: argparse.Namespace) -> int:
         try:
-            engine = open_engine(database_url(arguments.state_dir, arguments.database))
+            url = database_url(arguments.state_dir, arguments.database)
+            engine = open_engine(url, must_exist=must_exist)
             try:
                 migrate(engine)
                 return command(engine, arguments)
@@ -141,6 +166,14 @@ def _guarded(
             _say_wrong(
                 f"the registry did not answer: {error.orig}; nothing was written. Check that the "
                 "database runs and its disk is not full, then try again"
+            )
+            return EXIT_FAILED
+        except DBAPIError as error:
+            if not is_damage(error):
+                raise
+            _say_wrong(
+                f"registry {arguments.database or arguments.state_dir}: {error.orig}; nothing was "
+                f"written. {MEND_DAMAGE}"
             )
             return EXIT_FAILED
 

@@ -4,6 +4,7 @@ Knows SQLite and PostgreSQL, and nothing of what the tables mean.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,13 @@ SQLITE_BUSY_TIMEOUT_MS: Final = 30_000
 # Any number will do, as long as every program of ours asks PostgreSQL for the same one.
 EXCLUSIVE_LOCK: Final = 5_174_001
 
+MEND_DAMAGE: Final = (
+    "The file is damaged or is none of ours: move it away and restore its backup, or import the "
+    "business facts again into a new one"
+)
+
+_DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 _WRITES: Final = "registry_writes"
 
 
@@ -54,7 +62,7 @@ def database_url(state_dir: Path, url: str | None = None) -> str:
     return URL.create("sqlite", database=str(state_dir / REGISTRY_FILE)).render_as_string()
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, must_exist: bool = False) -> Engine:
     """Open the registry's database; makes the SQLite file if there is none.
 
     SQLite keeps readers and the writer apart (WAL), waits its turn rather than fail, and is
@@ -66,6 +74,8 @@ def open_engine(url: str) -> Engine:
     url : str
         ``sqlite:////folder/registry.sqlite`` or ``postgresql+psycopg://user@host/database``.
         A password may be left out: psycopg reads ``PGPASSFILE`` and ``PGPASSWORD``.
+    must_exist : bool, optional
+        Whether a missing SQLite file is an error, as it is for someone who wants to read it.
 
     Returns
     -------
@@ -75,7 +85,8 @@ def open_engine(url: str) -> Engine:
     Raises
     ------
     RegistryUrlError
-        If it is not a URL of one of the two databases, or SQLite's file can't be made.
+        If it is not a URL of one of the two databases, or SQLite's file can't be made or, where
+        it must exist, is not there.
     """
     try:
         parsed = make_url(url)
@@ -88,7 +99,7 @@ def open_engine(url: str) -> Engine:
         raise RegistryUrlError(msg) from error
     match parsed.get_backend_name():
         case "sqlite":
-            return _open_sqlite(parsed)
+            return _open_sqlite(parsed, must_exist=must_exist)
         case "postgresql":
             return create_engine(
                 parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10
@@ -98,11 +109,17 @@ def open_engine(url: str) -> Engine:
             raise RegistryUrlError(msg)
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, *, must_exist: bool) -> Engine:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         msg = (
             "database URL: the registry needs a SQLite file, because each connection would see a "
             "memory of its own; write sqlite:////folder/registry.sqlite"
+        )
+        raise RegistryUrlError(msg)
+    if must_exist and not Path(url.database).exists():
+        msg = (
+            f"registry {url.database}: there is none; check --state-dir, or begin with "
+            "`staybolt import FOLDER`"
         )
         raise RegistryUrlError(msg)
     _make_private_file(Path(url.database))
@@ -224,6 +241,9 @@ def migrate(engine: Engine) -> None:
         )
         raise RegistryUnavailableError(msg) from error
     except DBAPIError as error:
+        if is_damage(error):
+            msg = f"registry {name}: {error.orig}; nothing was changed. {MEND_DAMAGE}"
+            raise RegistryUnavailableError(msg) from error
         msg = (
             f"registry {name}: its tables could not be brought up to date: {error.orig}; nothing "
             "was changed. Give the registry a database of its own"
@@ -237,6 +257,24 @@ def migrate(engine: Engine) -> None:
         raise RegistryVersionError(msg) from error
     if engine.dialect.name == "sqlite" and engine.url.database:
         _sync_folder(Path(engine.url.database).parent)
+
+
+def is_damage(error: DBAPIError) -> bool:
+    """Whether SQLite says that its file is damaged, or is no database at all.
+
+    Parameters
+    ----------
+    error : DBAPIError
+        As SQLAlchemy raised it.
+
+    Returns
+    -------
+    bool
+        False for every error of PostgreSQL, which looks after its files itself.
+    """
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    # The low byte is the kind, the rest says which part of the file.
+    return code is not None and code & 0xFF in _DAMAGE_CODES
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,7 +18,6 @@ NEGLIGIBLE_LOG_ODDS: Final = 1e-12
 """Rounding; a feature at its reference is no driver."""
 
 EXPECTED: Final = "expected_downtime_h_per_machine_30d"
-PAST: Final = "downtime_h_per_machine_90d"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,12 @@ import numpy.typing as npt
 from analytics.arrays import BoolArray, FloatArray, IntArray
 from analytics.retention.churn import CHURN_FEATURES
 from analytics.retention.downtime import downtime_exposure_h
-from analytics.retention.first_time_fix import NOT_COUNTED, first_time_fix, shrunk_ratio
+from analytics.retention.first_time_fix import (
+    NOT_COUNTED,
+    days_to_next,
+    first_time_fix,
+    shrunk_ratio,
+)
 from api.evidence.schemas import EvidenceKind
 from api.history import HOURS_PER_DAY, Known, Rows, look_up
 from api.registry.models import Contract, Downtime, Payment, Ticket, Usage, Visit, WorkOrder
@@ -250,7 +255,8 @@ def _repeat_visits(known: Known) -> FeatureColumn:
     # Too recent to be called fixed, but a repeat that has come already is a repeat.
     customer = known.machine_customer[machine]
     is_counted = (found.status != NOT_COUNTED) & (customer >= 0)
-    is_repeat = is_counted & (~visits["is_resolved"] | _came_back(key, ended_h))
+    came_back = days_to_next(key, ended_h / HOURS_PER_DAY) <= REPEAT_WINDOW_DAYS
+    is_repeat = is_counted & (~visits["is_resolved"] | came_back)
     n_visits = np.bincount(customer[is_counted], minlength=known.n_customers).astype(np.float64)
     n_repeats = np.bincount(customer[is_repeat], minlength=known.n_customers).astype(np.float64)
     ratio = shrunk_ratio(
@@ -265,16 +271,6 @@ def _repeat_visits(known: Known) -> FeatureColumn:
         machine[is_counted],
     )
     return FeatureColumn(ratio, facts)
-
-
-def _came_back(key: IntArray, ended_h: FloatArray) -> BoolArray:
-    order = np.lexsort((ended_h, key))
-    same = (key[order][1:] == key[order][:-1]) & (
-        np.diff(ended_h[order]) <= REPEAT_WINDOW_DAYS * HOURS_PER_DAY
-    )
-    came_back = np.zeros(key.size, dtype=np.bool_)
-    came_back[order[:-1]] = same & (np.diff(ended_h[order]) > 0)
-    return came_back
 
 
 def _response(known: Known) -> FeatureColumn:

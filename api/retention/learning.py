@@ -12,7 +12,7 @@ import numpy as np
 
 from analytics.arrays import BoolArray, FloatArray
 from analytics.retention.churn import CHURN_FEATURES, ChurnModel, expert_prior, fit_churn_model
-from api.history import FactHistory, Known
+from api.history import HOURS_PER_DAY, FactHistory, Known
 from api.registry.as_of import EPOCH, hours_since
 from api.registry.models import Contract
 from api.retention.features import features_at
@@ -59,21 +59,26 @@ def training_rows(history: FactHistory, now: datetime) -> tuple[FloatArray, Bool
     X, has_left = [np.zeros((0, len(CHURN_FEATURES)))], [np.zeros(0, dtype=np.bool_)]
     for start, end in _months(history.first_recorded_h, now):
         known = history.at(start)
-        if not known.is_active.any():
+        start_h, end_h = hours_since(start), hours_since(end)
+        # Who had left already, though we did not know it yet, was not there to stay.
+        is_there = known.is_active & ~(left_h <= start_h)
+        if not is_there.any():
             continue
         nothing_expected = np.zeros(len(known.machines))
-        X.append(features_at(known, nothing_expected).x[known.is_active])
-        start_h, end_h = hours_since(start), hours_since(end)
-        has_left.append(((left_h >= start_h) & (left_h < end_h))[known.is_active])
+        X.append(features_at(known, nothing_expected).x[is_there])
+        # Who leaves at a month's last midnight leaves in that month: contracts mostly end so.
+        has_left.append((left_h <= end_h)[is_there])
     return np.concatenate(X), np.concatenate(has_left)
 
 
 def _left_h(known: Known) -> FloatArray:
-    """When each customer left for good; nan for who is still there."""
+    """First moment each customer was gone for good; nan for who is still there."""
     contracts = known.rows[Contract]
     is_churned = (contracts["outcome"] == "churned") & (contracts.parent >= 0)
+    # Whichever came first, as in `api.history.is_running`: the answer may be noted after the end.
+    gone_on = np.fmin(contracts["outcome_on"], contracts["ends_on"])[is_churned]
     left_h = np.full(known.n_customers, -np.inf)
-    np.maximum.at(left_h, contracts.parent[is_churned], contracts["outcome_on"][is_churned] * 24.0)
+    np.maximum.at(left_h, contracts.parent[is_churned], gone_on * HOURS_PER_DAY)
     return np.where(np.isinf(left_h) | known.is_active, np.nan, left_h)
 
 

@@ -1,7 +1,7 @@
 """Judges every customer: features and expected standstill to risk, drivers, money and evidence."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -20,6 +20,7 @@ from api.evidence.edges import Step, add_evidence, evidence_url
 from api.history import FactHistory
 from api.registry.as_of import known
 from api.registry.catalogue import (
+    ContractFacts,
     CustomerFacts,
     MachineFacts,
     customer_facts,
@@ -56,7 +57,7 @@ class Terms:
     Parameters
     ----------
     renewal_on : date
-        Nearest end of a running contract.
+        Nearest end of a running contract; where its renewal is signed, the end of that.
     recurring_value_per_year : float
         Of all running contracts in `currency`. [currency/year]
     currency : str
@@ -88,7 +89,24 @@ def terms_of(customer: CustomerFacts, on: date) -> Terms | None:
         return None
     currency = max(running, key=lambda contract: contract.recurring_value_per_year).currency
     value = sum(c.recurring_value_per_year for c in running if c.currency == currency)
-    return Terms(min(contract.ends_on for contract in running), value, currency)
+    return Terms(
+        min(_renewal_on(contract, customer.contracts) for contract in running), value, currency
+    )
+
+
+def _renewal_on(contract: ContractFacts, contracts: Sequence[ContractFacts]) -> date:
+    """Day on which the customer next decides, past renewals that are signed already."""
+    while contract.outcome == "renewed":
+        # By first day, so the last one found is the one that follows most closely.
+        following = [
+            one
+            for one in contracts
+            if contract.starts_on < one.starts_on <= contract.ends_on < one.ends_on
+        ]
+        if not following:
+            break
+        contract = following[-1]
+    return contract.ends_on
 
 
 def expectations(
@@ -253,8 +271,9 @@ class RiskUpdater:
                 upper=float(risk.upper[place]),
                 recurring_value_per_year=terms.recurring_value_per_year,
                 currency=terms.currency,
-                money_at_risk_per_year=round(
-                    float(risk.probability[place]) * terms.recurring_value_per_year, 2
+                # Rounded as `split_to_cents` rounds, which Python's own does not at half a cent.
+                money_at_risk_per_year=float(
+                    np.round(risk.probability[place] * terms.recurring_value_per_year, 2)
                 ),
                 drivers=[],
                 model_version=model.version,

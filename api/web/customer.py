@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from api.health.schemas import MachineState
 from api.retention.schemas import CustomerDetail, CustomerSummary, Driver, RiskDetail
 from api.web.drawings import Bar, interval, waterfall
 from api.web.facts import Fact
@@ -124,6 +125,7 @@ def customer_page(
     path: str,
     customer: CustomerDetail,
     timeline_facts: Mapping[tuple[str, str], Mapping[str, Fact]],
+    states: Mapping[str, MachineState],
 ) -> str:
     """Render one customer.
 
@@ -137,6 +139,8 @@ def customer_page(
         The customer.
     timeline_facts : mapping
         Fields of the facts in the timeline, by kind and key.
+    states : mapping
+        State of each machine, the same as on the fleet's page.
 
     Returns
     -------
@@ -156,4 +160,5 @@ def customer_page(
         else interval(risk.lower, risk.churn_probability, risk.upper, 1.0),
         steps=[] if risk is None else waterfall_steps(risk),
         timeline_facts=timeline_facts,
+        states=states,
     )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from api.evidence.schemas import EvidenceNode, SampleWindow
 from api.web.facts import node_title, value_text
@@ -15,6 +15,11 @@ from api.web.terms import EVIDENCE_KINDS, STEP_LABELS
 
 MANY: Final = 8
 """More children of one step than this are folded away behind the first few."""
+
+OPEN_LEVELS: Final = 1
+"""Steps under the number itself are seen at once; what is under those opens at a touch."""
+
+CUSTOMERS_PREFIX: Final = "/customers/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,9 @@ class Branch:
     chart_url: str | None
 
 
-def evidence_page(speech: Speech, path: str, root: EvidenceNode) -> str:
+def evidence_page(
+    speech: Speech, path: str, root: EvidenceNode, customer_name: str | None = None
+) -> str:
     """Render what a number came from.
 
     Parameters
@@ -66,22 +73,61 @@ def evidence_page(speech: Speech, path: str, root: EvidenceNode) -> str:
         Where the page is.
     root : EvidenceNode
         The number with everything under it.
+    customer_name : str or None
+        What the customer is called whom it is about.
 
     Returns
     -------
     str
         HTML.
     """
+    if customer_name is not None:
+        root = root.model_copy(update={"facts": {**root.facts, "customer_name": customer_name}})
     chain = way_to_samples(root)
-    here = "customers" if root.kind in {"risk", "driver", "contract", "payment"} else "fleet"
+    is_customers = customer_key_of(root) is not None
+    here = "customers" if is_customers else "proposals" if root.kind == "proposal" else "fleet"
     return render(
         "evidence.html",
         speech,
         path,
         here=here,
+        crumbs=_crumbs(speech, root),
         root=branch(speech, root, {id(node) for node in chain}),
         chain=[branch(speech, node, set()) for node in chain],
     )
+
+
+def customer_key_of(node: EvidenceNode) -> str | None:
+    """Name the customer whom a number is about.
+
+    Parameters
+    ----------
+    node : EvidenceNode
+        The number.
+
+    Returns
+    -------
+    str or None
+        None for numbers of machines.
+    """
+    if node.kind not in {"risk", "driver", "contract", "payment"}:
+        return None
+    key = node.facts.get("customer_key")
+    if key is None and (node.page_url or "").startswith(CUSTOMERS_PREFIX):
+        key = unquote((node.page_url or "").removeprefix(CUSTOMERS_PREFIX))
+    return key if isinstance(key, str) else None
+
+
+def _crumbs(speech: Speech, root: EvidenceNode) -> list[tuple[str, Markup]]:
+    """Where the number stands: the list it is in, and whom or what it is about."""
+    key = customer_key_of(root)
+    if key is not None:
+        name = escape(root.facts.get("customer_name") or key)
+        return [("/customers", speech.say("Customers")), (f"{CUSTOMERS_PREFIX}{quote(key)}", name)]
+    machine = root.facts.get("machine_key") if root.samples is None else root.samples.machine_key
+    if isinstance(machine, str):
+        return [("/", speech.say("Fleet")), (f"/machines/{quote(machine)}", escape(machine))]
+    return []
 
 
 def way_to_samples(root: EvidenceNode) -> list[EvidenceNode]:
@@ -108,7 +154,7 @@ def way_to_samples(root: EvidenceNode) -> list[EvidenceNode]:
     return down(root) or [root]
 
 
-def branch(speech: Speech, node: EvidenceNode, opened: set[int]) -> Branch:
+def branch(speech: Speech, node: EvidenceNode, first: set[int], level: int = 0) -> Branch:
     """Prepare one step and those under it.
 
     Parameters
@@ -117,17 +163,19 @@ def branch(speech: Speech, node: EvidenceNode, opened: set[int]) -> Branch:
         The language.
     node : EvidenceNode
         The step.
-    opened : set of int
-        ``id()`` of the steps that are seen at once.
+    first : set of int
+        ``id()`` of the steps that come before those beside them.
+    level : int
+        How far below the number it is.
 
     Returns
     -------
     Branch
         The step.
     """
-    children = [branch(speech, child, opened) for child in node.children]
+    children = [branch(speech, child, first, level + 1) for child in node.children]
     # What leads to the samples stays in sight.
-    children.sort(key=lambda child: id(child.node) not in opened)
+    children.sort(key=lambda child: id(child.node) not in first)
     n_shown = len(children) if len(children) <= MANY else MANY - 2
     return Branch(
         node=node,
@@ -138,7 +186,7 @@ def branch(speech: Speech, node: EvidenceNode, opened: set[int]) -> Branch:
         url=f"/evidence/{node.kind}/{quote(node.id, safe=':.')}",
         shown=children[:n_shown],
         folded=children[n_shown:],
-        is_open=id(node) in opened,
+        is_open=level < OPEN_LEVELS,
         chart_url=None if node.samples is None else chart_url(node.samples),
     )
 

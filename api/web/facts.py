@@ -31,6 +31,7 @@ _RATIOS: Final = frozenset({
 })
 _HIDDEN: Final = frozenset({
     "valid_at",
+    "customer_name",
     "id",
     "evidence_url",
     "n_evidence",
@@ -125,7 +126,7 @@ def _computed_sentence(speech: Speech, kind: str, facts: Mapping[str, Fact]) -> 
                 money=speech.money(
                     _float(facts.get("money_at_risk_per_year")), str(facts.get("currency"))
                 ),
-                customer=facts.get("customer_key"),
+                customer=facts.get("customer_name") or facts.get("customer_key"),
                 probability=speech.chance(_float(facts.get("churn_probability"))),
             )
         case "driver":
@@ -179,10 +180,6 @@ def node_title(speech: Speech, node: EvidenceNode) -> Markup:
             n=speech.number(node.samples.n_samples),
             machine=node.samples.machine_key,
         )
-    if node.kind == "driver" and speech.language == "en":
-        # The title holds the probability of failing too, which the fields do not.
-        starts_with_name = node.title.startswith(str(node.facts.get("machine_key")))
-        return escape(node.title if starts_with_name else node.title[:1].upper() + node.title[1:])
     return fact_sentence(speech, node.kind, node.facts) or escape(node.title)
 
 
@@ -320,6 +317,15 @@ def _driver(speech: Speech, facts: Mapping[str, Fact]) -> Markup | None:
         spec = _SPECS.get(str(facts.get("feature")))
         return None if spec is None else feature_words(speech, spec, value)
     said = {"machine": machine, "hours": speech.number(value, 1)}
+    probability = _float(facts.get("failure_probability"))
+    if facts.get("feature") == EXPECTED and probability is not None:
+        chance = speech.chance(probability)
+        return speech.say(
+            "{machine} is {probability} likely to fail within 30 days: "
+            "{hours} h of standstill expected",
+            probability=chance,
+            **said,
+        )
     if facts.get("feature") == EXPECTED:
         return speech.say("{hours} h of standstill of {machine} expected within 30 days", **said)
     return speech.say("{machine} stood still for {hours} h in the last 90 days", **said)

@@ -14,6 +14,8 @@ from api.web.rendering import render
 STALE_AFTER: Final = timedelta(minutes=15)
 """Machines send every second to every few minutes; a quarter of an hour is not normal."""
 
+OLD_PROPOSAL_AFTER: Final = timedelta(days=1)
+
 LIFE_SCALE_H: Final = 60 * 24.0
 """Right end of the bars of life left: what lies beyond two months needs nobody now."""
 
@@ -66,6 +68,43 @@ def is_stale(newest_at: datetime | None, now: datetime) -> bool:
         False for machines that never sent.
     """
     return newest_at is not None and now - newest_at > STALE_AFTER
+
+
+def is_old(proposal: ProposalReading, now: datetime) -> bool:
+    """Whether a proposal comes from samples that may no longer hold.
+
+    Parameters
+    ----------
+    proposal : ProposalReading
+        The proposal.
+    now : datetime
+        The present.
+
+    Returns
+    -------
+    bool
+        Visits are planned in whole days, so a day is what may be missing.
+    """
+    return now - proposal.as_of > OLD_PROPOSAL_AFTER
+
+
+def is_due(proposal: ProposalReading, now: datetime) -> bool:
+    """Whether a visit needs somebody now.
+
+    Parameters
+    ----------
+    proposal : ProposalReading
+        The proposal.
+    now : datetime
+        The present.
+
+    Returns
+    -------
+    bool
+        Within `SOON_DAYS`. That time alone has brought the day near does not count where no sample
+        has come meanwhile: first of all such a machine is silent.
+    """
+    return (proposal.best_day if is_old(proposal, now) else proposal.days_to_visit) <= SOON_DAYS
 
 
 def group(machines: Sequence[MachineSummary], due: frozenset[str], now: datetime) -> Groups:
@@ -128,7 +167,7 @@ def fleet_page(
         HTML.
     """
     proposal_of = {proposal.machine_key: proposal for proposal in proposals}
-    due = frozenset(p.machine_key for p in proposals if p.days_to_visit <= SOON_DAYS)
+    due = frozenset(p.machine_key for p in proposals if is_due(p, speech.now))
     groups = group(machines, due, speech.now)
     return render(
         "fleet.html",

@@ -1,8 +1,11 @@
-"""Fields of the facts in a customer's timeline, so that they can be said in any language."""
+"""What pages read of the registry themselves: fields of facts, and names."""
+
+from sqlalchemy import select
 
 from api.context import AppContext
 from api.evidence.records import Facts, load_records
 from api.registry.database import read_session
+from api.registry.models import Customer
 from api.retention.schemas import CustomerDetail
 
 
@@ -33,3 +36,28 @@ def timeline_facts(context: AppContext, customer: CustomerDetail) -> dict[tuple[
                 None,
             ).items()
         }
+
+
+def customer_name(context: AppContext, key: str) -> str | None:
+    """Read what a customer is called.
+
+    Parameters
+    ----------
+    context : AppContext
+        Where the registry is.
+    key : str
+        Which customer.
+
+    Returns
+    -------
+    str or None
+        The name told last; None if nobody told one.
+    """
+    newest = (
+        select(Customer.name)
+        .where(Customer.key == key)
+        .order_by(Customer.recorded_at.desc(), Customer.source.desc())
+        .limit(1)
+    )
+    with read_session(context.engine) as reading:
+        return reading.scalar(newest)

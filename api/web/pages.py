@@ -17,9 +17,9 @@ from api.retention.service import RetentionService
 from api.web.addresses import path_of
 from api.web.customer import customer_page, customers_page
 from api.web.doorway import page_answer, problem_page, speech_of
-from api.web.evidence import evidence_page
+from api.web.evidence import customer_key_of, evidence_page
 from api.web.fleet import fleet_page
-from api.web.history import timeline_facts
+from api.web.history import customer_name, timeline_facts
 from api.web.language import Speech
 from api.web.machine import machine_page
 from api.web.proposals import proposals_page
@@ -97,26 +97,28 @@ def customer(request: Request, context: Context, key: str) -> HTMLResponse:
 
     def page(speech: Speech) -> str:
         detail = RetentionService(context).customer(key)
-        return customer_page(speech, path_of(request), detail, timeline_facts(context, detail))
+        states = {one.key: one.state for one in HealthService(context).machines()}
+        return customer_page(
+            speech, path_of(request), detail, timeline_facts(context, detail), states
+        )
 
     return _answer(request, context, page)
 
 
 @router.get("/evidence/{kind}/{id_:path}")
-def evidence(
-    request: Request, context: Context, kind: str, id_: str
-) -> HTMLResponse:
+def evidence(request: Request, context: Context, kind: str, id_: str) -> HTMLResponse:
     """Where a number came from."""
 
     def page(speech: Speech) -> str:
-        return evidence_page(speech, path_of(request), EvidenceService(context).resolve(kind, id_))
+        root = EvidenceService(context).resolve(kind, id_)
+        key = customer_key_of(root)
+        name = None if key is None else customer_name(context, key)
+        return evidence_page(speech, path_of(request), root, name)
 
     return _answer(request, context, page)
 
 
-def _answer(
-    request: Request, context: AppContext, page: Callable[[Speech], str]
-) -> HTMLResponse:
+def _answer(request: Request, context: AppContext, page: Callable[[Speech], str]) -> HTMLResponse:
     speech = speech_of(request, context.now())
     try:
         html = page(speech)

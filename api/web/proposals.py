@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from typing import Final
 
 from api.planning.schemas import ProposalReading
-from api.web.fleet import SOON_DAYS
+from api.web.fleet import OLD_PROPOSAL_AFTER, is_due, is_old
 from api.web.language import Speech
 from api.web.machine import waiting_plot
 from api.web.rendering import render
-
-STALE_PROPOSAL_AFTER: Final = timedelta(days=1)
-"""Proposals are made anew as health changes; visits are planned in whole days."""
 
 MONTH_DAYS: Final = 30
 
@@ -24,21 +21,26 @@ class Plan:
     Parameters
     ----------
     soon, month, later : list of ProposalReading
-        Within `SOON_DAYS`, within `MONTH_DAYS`, and after that; in the order they came.
+        Within a week, within `MONTH_DAYS`, and after that; in the order they came.
+    old : list of ProposalReading
+        Not due when their machine was last heard of, which is more than a day ago.
     """
 
     soon: list[ProposalReading] = field(default_factory=list)
     month: list[ProposalReading] = field(default_factory=list)
     later: list[ProposalReading] = field(default_factory=list)
+    old: list[ProposalReading] = field(default_factory=list)
 
 
-def plan_of(proposals: Sequence[ProposalReading]) -> Plan:
+def plan_of(proposals: Sequence[ProposalReading], now: datetime) -> Plan:
     """Part proposals by how soon the visit is.
 
     Parameters
     ----------
     proposals : sequence of ProposalReading
         The open ones.
+    now : datetime
+        The present.
 
     Returns
     -------
@@ -47,8 +49,10 @@ def plan_of(proposals: Sequence[ProposalReading]) -> Plan:
     """
     plan = Plan()
     for proposal in proposals:
-        if proposal.days_to_visit <= SOON_DAYS:
+        if is_due(proposal, now):
             plan.soon.append(proposal)
+        elif is_old(proposal, now):
+            plan.old.append(proposal)
         elif proposal.days_to_visit <= MONTH_DAYS:
             plan.month.append(proposal)
         else:
@@ -73,13 +77,13 @@ def proposals_page(speech: Speech, path: str, proposals: Sequence[ProposalReadin
     str
         HTML.
     """
-    plan = plan_of(proposals)
+    plan = plan_of(proposals, speech.now)
     return render(
         "proposals.html",
         speech,
         path,
         here="proposals",
-        stale_before=speech.now - STALE_PROPOSAL_AFTER,
+        stale_before=speech.now - OLD_PROPOSAL_AFTER,
         n_proposals=len(proposals),
         plan=plan,
         soon=[(proposal, waiting_plot(speech, proposal)) for proposal in plan.soon],

@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 
 from ingest.adapters.columns import one_of_each
+from ingest.durability import sync_folder
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.telemetry import Series, TelemetryBatch
 
@@ -104,7 +105,8 @@ class DuckDBStore:
         except (OSError, duckdb.Error) as error:
             msg = (
                 f"{path}: the telemetry file can't be opened ({_first_line(error)}); "
-                "check the path, and that no other staybolt process is using it"
+                "check the path and that no other staybolt process is using it; if the file is "
+                "damaged, move it away and restore its backup, or start with a new one"
             )
             raise StoreUnavailableError(msg) from error
         self._last_write_id = int(found[0]) if found and found[0] is not None else 0
@@ -137,9 +139,13 @@ class DuckDBStore:
             with self._cursor() as cursor:
                 cursor.begin()
                 if new:
-                    cursor.executemany(
-                        "INSERT INTO series VALUES (?, ?, ?, ?)",
-                        [(series_id, *series) for series, series_id in new.items()],
+                    # All at once: one statement each would let a single line with a hundred
+                    # thousand new signals hold up every other sender for minutes.
+                    site, machine, signal = zip(*new, strict=True)
+                    cursor.execute(
+                        "INSERT INTO series SELECT unnest(?::UINTEGER[]), unnest(?::VARCHAR[]), "
+                        "unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
+                        [list(new.values()), list(site), list(machine), list(signal)],
                     )
                 cursor.register(
                     "incoming",
@@ -154,6 +160,9 @@ class DuckDBStore:
                 cursor.commit()
             self._id_of = id_of
             self._last_write_id = write_id
+            # The log is made anew after each checkpoint, and DuckDB syncs only what is in it:
+            # without its name in the folder a power cut takes all of it (0.06 ms of 1.8 ms).
+            self._sync_folder()
 
     def read(self, series: Sequence[Series], start_ns: int, end_ns: int) -> TelemetryBatch:
         """Read a window as columns.
@@ -240,6 +249,16 @@ class DuckDBStore:
                 found["quality"],
             )
         )
+
+    def _sync_folder(self) -> None:
+        try:
+            sync_folder(self._path.parent)
+        except OSError as error:
+            msg = (
+                f"{self._path.parent}: the folder of the telemetry file can't be synced "
+                f"({error.strerror}); check the disk"
+            )
+            raise StoreUnavailableError(msg) from error
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -205,7 +205,7 @@ class OpcuaPeer:
         await server.load_private_key(str(self._key))
         server.set_security_policy(
             [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt],
-            permission_ruleset=SimpleRoleRuleset(),
+            permission_ruleset=SimpleRoleRuleset(),  # type: ignore[no-untyped-call]  # asyncua's gap
         )
         server.set_certificate_validator(await validator_of("test", self._trusted_clients))
         index = await server.register_namespace(NAMESPACE)
@@ -213,10 +213,10 @@ class OpcuaPeer:
             machine, signal = self.signal(number)
             name = f"{machine}.{signal}"
             first = ua.DataValue(
-                ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
+                ua.Variant(None), ua.StatusCode(ua.UInt32(ua.StatusCodes.BadWaitingForInitialData))
             )
             node = await server.nodes.objects.add_variable(
-                ua.NodeId(name, index), name, 0.0, ua.VariantType.Double
+                ua.NodeId(ua.String(name), ua.Int16(index)), name, 0.0, ua.VariantType.Double
             )
             await server.write_attribute_value(node.nodeid, first)
             self._nodes[name] = node
@@ -234,10 +234,12 @@ class OpcuaPeer:
             self._next += 1
             value = 7.0 if same_value else float(self._next)
             time_ns = BASE_TIME_NS + self._next * MS
-            at = datetime.datetime.fromtimestamp(time_ns // 10**9, datetime.UTC)
+            at = ua.DateTime.fromtimestamp(time_ns // 10**9, datetime.UTC)
             at = at.replace(microsecond=time_ns % 10**9 // 1000)
             code = (ua.StatusCodes.Good, ua.StatusCodes.Uncertain, ua.StatusCodes.Bad)[quality]
-            data = ua.DataValue(ua.Variant(value), ua.StatusCode(code), SourceTimestamp=at)
+            data = ua.DataValue(
+                ua.Variant(value), ua.StatusCode(ua.UInt32(code)), SourceTimestamp=at
+            )
             for number in range(self.n_nodes):
                 machine, signal = self.signal(number)
                 node = self._nodes[f"{machine}.{signal}"]

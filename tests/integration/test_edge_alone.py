@@ -1,6 +1,7 @@
 """The base install is the edge agent: it must work, and fit, on a field device."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,12 @@ def test_the_base_install_checks_its_settings_without_any_heavy_library(field_de
         assert run(python, "-c", f"import {library}").returncode != 0, f"{library} came along"
 
 
-def test_the_base_install_fits_a_field_device(field_device: Path) -> None:
+def test_the_base_install_fits_a_field_device(
+    field_device: Path, show: Callable[[str], None]
+) -> None:
     files = [path for path in (field_device / "env").rglob("*") if path.is_file()]
 
     size_mb = sum(path.stat().st_size for path in files if not path.is_symlink()) / 1e6
 
-    print(f"base install: {size_mb:.1f} MB on disk")
+    show(f"base install: {size_mb:.1f} MB on disk")
     assert size_mb <= MAX_INSTALLED_MB

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,7 +46,6 @@ class Site:
     worker: Worker
     clock: fleet.Clock
     url: str
-    server: uvicorn.Server
 
     def paths(self) -> list[str]:
         customer = next(c for c in RetentionService(self.context).customers() if c.risk)
@@ -87,20 +87,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
         worker = Worker(context)
         worker.run_once()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            config = uvicorn.Config(
-                create_app(context, worker), log_level="warning", timeout_graceful_shutdown=1
-            )
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            wait_until(lambda: server.started)
-            yield Site(
-                context, worker, clock, f"http://127.0.0.1:{listener.getsockname()[1]}", server
-            )
-            context.hub.close()
-            server.should_exit = True
-            thread.join(timeout=20)
+        with serving(context, worker) as url:
+            yield Site(context, worker, clock, url)
+
+
+@contextmanager
+def serving(context: AppContext, worker: Worker | None = None, *, port: int = 0) -> Iterator[str]:
+    """Answer on a port until the block ends; address of the server."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        config = uvicorn.Config(
+            create_app(context, worker), log_level="warning", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        wait_until(lambda: server.started)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        context.hub.close()
+        server.should_exit = True
+        thread.join(timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +238,32 @@ def test_a_lost_connection_is_shown_and_healed(
     page.wait_for_selector("#connection[data-state=live]", timeout=2 * SHORT_MS)
 
     assert "Connection lost" in shown
+
+
+def test_a_page_heals_by_itself_when_the_server_comes_back(
+    browser: Browser, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    clock = fleet.Clock(now)
+    browsing = browser.new_context(locale="en-GB")
+    page = browsing.new_page()
+    with fleet.open_context(tmp_path, clock) as context, serving(context) as url:
+        page.goto(url)
+        page.wait_for_selector("#connection[data-state=live]", timeout=SHORT_MS)
+        page.evaluate("document.body.dataset.mark = 'not reloaded'")
+        empty = page.locator("h2").all_inner_texts()
+    page.wait_for_selector("#connection[data-state=lost]", timeout=SHORT_MS)
+
+    # The server learns of machines before it answers again, and tells nobody of them.
+    with fleet.open_context(tmp_path, clock) as context:
+        fleet.record(context, fleet.business_facts(now))
+        with serving(context, port=urlsplit(url).port or 0):
+            page.wait_for_selector("#connection[data-state=live]", timeout=2 * SHORT_MS)
+            page.wait_for_selector("#unconnected", timeout=SHORT_MS)
+
+            assert empty == ["Three steps to the first answer"]
+            assert page.evaluate("document.body.dataset.mark") == "not reloaded"
+            browsing.close()
 
 
 def test_a_fold_stays_open_when_the_page_is_redrawn(

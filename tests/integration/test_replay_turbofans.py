@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +182,9 @@ def stored(state: Path) -> "dict[str, list[tuple[int, str, float]]]":
     return by_machine
 
 
-def test_every_sample_is_in_the_store_exactly_once(replayed: Replayed, real_data: Path) -> None:
+def test_every_sample_is_in_the_store_exactly_once(
+    replayed: Replayed, real_data: Path, show: Callable[[str], None]
+) -> None:
     published, by_machine = read_published(real_data), stored(replayed.state)
     missing = doubled = wrong = 0
 
@@ -212,11 +214,13 @@ def test_engines_travelled_over_both_protocols(replayed: Replayed) -> None:
     assert {machine["protocol"] for machine in machines} == {"opcua", "mqtt"}
 
 
-def test_every_engine_has_an_estimate_with_an_interval(replayed: Replayed, real_data: Path) -> None:
+def test_every_engine_has_an_estimate_with_an_interval(
+    replayed: Replayed, real_data: Path, show: Callable[[str], None]
+) -> None:
     published = read_published(real_data)
     errors = []
 
-    print("\nengine   cycles  published  estimated  80 % interval  error")
+    lines = ["engine   cycles  published  estimated  80 % interval  error"]
     for engine, truth in published.items():
         health = replayed.machines[machine_name(engine)]["health"]
         assert isinstance(health, dict)
@@ -224,12 +228,15 @@ def test_every_engine_has_an_estimate_with_an_interval(replayed: Replayed, real_
         median, lower, upper = (life[key] / CYCLE_H for key in ("median_h", "lower_h", "upper_h"))
         assert 0 <= lower <= median <= upper
         errors.append(median - truth.remaining_cycles)
-        print(
+        lines.append(
             f"{engine:6d}  {truth.cycle.size:6d}  {truth.remaining_cycles:9d}  {median:9.0f}"
             f"  {lower:5.0f} to {upper:3.0f}  {errors[-1]:+6.0f}"
         )
     rmse = float(np.sqrt(np.mean(np.square(errors))))
-    print(f"root mean square error {rmse:.1f} cycles (raw, last cycle, {len(errors)} engines)")
+    lines.append(
+        f"root mean square error {rmse:.1f} cycles (raw, last cycle, {len(errors)} engines)"
+    )
+    show("\n".join(lines))
     # A constant guess of the mean life left of these engines errs by this much.
     spread = float(np.std([truth.remaining_cycles for truth in published.values()]))
     assert rmse < spread

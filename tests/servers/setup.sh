@@ -9,6 +9,8 @@ declare -A program_of=(
   [mosquitto]=mosquitto [influxdb]=influxd [chromium]=chromium [postgresql-15]=/usr/lib/postgresql/15/bin/postgres [nodejs]=node [npm]=npm
 )
 missing=()
+# Without a Chinese font the pages' Chinese is boxes in the pictures of the README.
+fc-list :lang=zh 2>/dev/null | grep -q . || missing+=(fonts-wqy-microhei)
 for package in mosquitto influxdb postgresql-15 chromium nodejs npm; do
   command -v "${program_of[$package]}" >/dev/null 2>&1 || missing+=("$package")
 done

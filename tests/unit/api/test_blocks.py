@@ -15,7 +15,8 @@ SIGNALS = ("vibration_mm_s", "oil_temperature_c")
 MACHINES = ("press-1", "press-2")
 SERIES = [Series("hall", machine, signal) for machine in MACHINES for signal in SIGNALS]
 SERIES_OF = {
-    machine: {signal: Series("hall", machine, signal) for signal in SIGNALS} for machine in MACHINES
+    machine: {signal: [Series("hall", machine, signal)] for signal in SIGNALS}
+    for machine in MACHINES
 }
 BEGIN_NS = 1000 * NS_PER_H
 

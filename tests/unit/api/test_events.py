@@ -107,3 +107,20 @@ def test_closing_the_hub_ends_every_stream() -> None:
         return [chunk async for chunk in stream]
 
     assert asyncio.run(run()) == []
+
+
+def test_what_is_kept_for_those_who_come_back_is_bounded_in_bytes() -> None:
+    hub = EventHub(ring_bytes=1000)
+    for number in range(50):
+        hub.publish("samples", {"number": number, "machines": "x" * 100})
+
+    assert 5 < len(hub.since(45)) + 4 < 10
+    assert [event.kind for event in hub.since(1)] == ["reset"]
+    hub.publish("samples", {"machines": "x" * 5000})
+    assert len(hub.since(50)) == 1
+
+
+def test_a_last_event_id_of_thousands_of_digits_is_told_to_begin_again() -> None:
+    hub = EventHub()
+
+    assert hub.resume_from(f"{hub.boot}-" + "9" * 5000) is None

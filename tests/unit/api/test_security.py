@@ -11,6 +11,7 @@ from api.app import create_app
 from api.context import AppContext
 from api.security import COOKIE, Guard, LastResort
 from api.settings import Settings
+from api.web.rendering import asset
 from tests.unit.api.asking import ask, problem_of
 from tests.unit.api.fleet import INGEST_TOKEN
 
@@ -152,6 +153,45 @@ def test_what_nobody_expected_is_answered_without_a_traceback(
     assert "a secret inside" in caplog.text
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_browser_gets_a_page_where_a_program_gets_a_problem(
+    context: AppContext, closed: ASGIApp, language: str
+) -> None:
+    async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        msg = "a secret inside"
+        raise RuntimeError(msg)
+
+    app, headers = create_app(context), {"accept": "text/html,*/*", "accept-language": language}
+
+    for answer, status in [
+        (ask(app, "/foo", headers=headers), 404),
+        (ask(app, "/", headers=headers, host="evil.example"), 421),
+        (ask(LastResort(broken), "/", headers=headers), 500),
+        (ask(closed, "/sign-in", headers=headers), 200),
+    ]:
+        assert answer.status_code == status
+        assert answer.headers["content-type"].startswith("text/html")
+        assert answer.headers["content-language"] == ("en" if language == "en" else "zh-Hans")
+        assert "staybolt.css" in answer.text
+        assert "secret" not in answer.text
+    problem_of(ask(app, "/foo"))
+
+
+def test_static_files_are_kept_for_good_only_under_the_name_of_their_content(
+    context: AppContext,
+) -> None:
+    app = create_app(context)
+
+    kept = ask(app, asset("staybolt.css")).headers["cache-control"]
+    stale = ask(app, "/static/staybolt.css?v=000000000000").headers["cache-control"]
+    plain = ask(app, "/static/staybolt.css").headers["cache-control"]
+    missing = ask(app, "/static/nothing.css?v=000000000000")
+
+    assert "immutable" in kept
+    assert "immutable" not in stale + plain
+    assert missing.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -202,3 +242,15 @@ def test_a_store_that_is_away_is_said_to_be_away(worn_presses: AppContext) -> No
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     problem_of(answer)
+
+
+@pytest.mark.parametrize("foreign", ['theme={"a b":1}', "a b", "x=\x01", 'q="'])
+def test_a_strange_cookie_of_another_program_on_this_host_does_not_sign_people_out(
+    closed: ASGIApp, foreign: str
+) -> None:
+    form = f"access_token={TOKEN}".encode()
+    value = ask(closed, "/sign-in", method="POST", content=form).cookies[COOKIE]
+
+    answer = ask(closed, "/v1/machines", headers={"cookie": f"{foreign}; {COOKIE}={value}"})
+
+    assert answer.status_code == 200

@@ -1,5 +1,7 @@
 """Starting the server: what can't work is refused with a remedy, before anything is opened."""
 
+import errno
+import os
 import socket
 import stat
 import threading
@@ -133,3 +135,20 @@ def test_an_answer_comes_over_a_real_socket(context: AppContext) -> None:
 def test_localhost_is_loopback_and_a_name_is_not() -> None:
     assert is_loopback("localhost")
     assert not is_loopback(socket.gethostname() + ".example.org")
+
+
+def test_a_token_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "ingest_token"
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SettingsError, match="No space left"):
+        make_ingest_token(path)
+
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    make_ingest_token(path)
+    assert TokenTable.read(path)(path.read_text().strip()) is not None

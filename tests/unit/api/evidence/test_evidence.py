@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from api.context import AppContext
+from api.evidence.edges import parse_samples_id
 from api.evidence.schemas import EvidenceNode
 from api.evidence.service import EvidenceService
+from api.problem import BadRequestError
 from api.registry.models import Contract, Downtime
 from api.retention.service import RetentionService
 from api.worker import Worker
@@ -134,3 +136,9 @@ def test_links_that_lead_nowhere_are_said_to_be_missing(judged: AppContext) -> N
 
     assert not found.is_missing
     assert found.facts["recurring_value_per_year"] == 120_000.0
+
+
+def test_a_window_of_thousands_of_digits_is_refused() -> None:
+    for window in (f"{'9' * 5000}:5", f"5:{'9' * 5000}", "5:5", "a:b", "5"):
+        with pytest.raises(BadRequestError, match="samples"):
+            parse_samples_id(f"press-1:{window}")

@@ -1,17 +1,20 @@
 """Health: judged from what is stored, again when something is new, marked when it is too little."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from analytics.health.rul import RulEstimate
 from api.context import AppContext
 from api.health.service import HealthService
-from api.health.updating import HealthUpdater
+from api.health.updating import HealthUpdater, kept_survival
 from api.registry.database import read_session
 from api.snapshots import latest_health
+from api.times import to_ns
 from ingest.errors import StoreUnavailableError
-from ingest.telemetry import TelemetryBatch
+from ingest.telemetry import Series, TelemetryBatch
 from tests.unit.api import fleet
 
 
@@ -176,3 +179,80 @@ def test_what_could_not_be_judged_is_judged_next_time(
     monkeypatch.setattr(worn_presses.store, "read", read)
 
     assert updater.update(fleet.NOW).n_snapshots == 2
+
+
+def test_a_survival_that_ends_just_past_a_kept_hour_still_rises_in_time() -> None:
+    horizon_h = np.linspace(0.0, 6.05, 40)
+    nothing = np.zeros(1)
+    estimate = RulEstimate(
+        horizon_h, np.linspace(1.0, 0.0, 40)[np.newaxis, :], nothing, nothing, nothing, nothing,
+        (None,), 0.8,
+    )  # fmt: skip
+
+    ahead_h, running = np.array(kept_survival(estimate, 0)).T
+
+    assert (np.diff(ahead_h) > 0).all()
+    assert (np.diff(running) <= 0).all()
+    assert (ahead_h[0], running[0], ahead_h[-1], running[-1]) == (0.0, 1.0, 6.05, 0.0)
+
+
+@pytest.mark.parametrize("site", ["site-0", "site-z"])
+def test_a_machine_that_moved_to_another_site_goes_on_being_judged(
+    presses: AppContext, site: str
+) -> None:
+    whole = fleet.worn("acme-press-1", fleet.NOW, age_h=800.0)
+    moved_ns = to_ns(fleet.NOW - timedelta(days=3))
+    moved = replace(
+        whole, series=tuple(Series(site, one.machine, one.signal) for one in whole.series)
+    )
+    fleet.store_samples(presses, whole.take(whole.source_time_ns < moved_ns))
+    fleet.store_samples(presses, moved.take(moved.source_time_ns >= moved_ns))
+
+    HealthUpdater(presses).update(fleet.NOW)
+
+    snapshot = health(presses, "acme-press-1")
+    assert snapshot.as_of == fleet.NOW
+    assert snapshot.n_samples == 3 * 401
+    assert snapshot.note is None
+    assert snapshot.health_pct < 40
+
+
+def test_the_last_small_step_is_written_though_nothing_more_comes(
+    presses: AppContext, clock: fleet.Clock
+) -> None:
+    whole = fleet.worn("calm-press-1", fleet.NOW, age_h=200.0)
+    is_early = np.random.default_rng(1).random(len(whole)) < 0.5
+    is_early[:3] = True
+    updater = HealthUpdater(presses)
+    for part in (is_early, ~is_early):
+        fleet.store_samples(presses, whole.take(part))
+        updater.update(clock())
+        clock.advance(seconds=1)
+
+    clock.advance(seconds=presses.settings.health.snapshot_every_s)
+    assert updater.update(clock()).n_snapshots == 1
+    assert updater.update(clock()).n_snapshots == 0
+
+    assert health(presses, "calm-press-1").n_samples == len(whole)
+
+
+def test_a_value_that_is_corrected_in_place_is_judged_again(
+    worn_presses: AppContext, clock: fleet.Clock
+) -> None:
+    updater = HealthUpdater(worn_presses)
+    updater.update(clock())
+    before = health(worn_presses, "acme-press-1")
+    fleet.store_samples(
+        worn_presses,
+        fleet.batch(
+            "acme-press-1", fleet.NOW, fleet.readings(np.zeros(300), np.random.default_rng(7))
+        ),
+    )
+
+    clock.advance(minutes=1)
+
+    updater.update(clock())
+
+    after = health(worn_presses, "acme-press-1")
+    assert (after.as_of, after.n_samples) == (before.as_of, before.n_samples)
+    assert after.health_pct > before.health_pct + 20

@@ -1,11 +1,14 @@
 """The commands: what they print, and the exit codes scripts rely on."""
 
 import argparse
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from api.registry.commands import add_commands
+from api.registry.database import database_url, migrate, open_engine
 from tests.unit.api.registry.business import small_business, write_business
 
 
@@ -106,7 +109,60 @@ def test_a_database_that_does_not_answer_is_exit_code_1(
     assert "check that the database runs" in capsys.readouterr().err
 
 
+def test_a_registry_that_is_not_there_is_not_made_by_looking_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["imports", "list"], ["imports", "undo", "1"], ["set-aside", "list"]):
+        assert staybolt(tmp_path / "state", *words) == 2
+
+        assert "there is none; check --state-dir" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("number", ["0", "-4", "x", "²", "9" * 30])
+def test_a_number_that_no_database_can_hold_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        staybolt(tmp_path, "set-aside", "list", f"--import={number}")
+
+    assert ended.value.code == 2
+    assert "is not a number from 1 to" in capsys.readouterr().err
+
+
+def test_a_registry_damaged_in_the_middle_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_business(tmp_path / "business", small_business())
+    staybolt(tmp_path, "import", str(folder))
+    damage_rows_of(tmp_path / "registry.sqlite", "import_batch")
+    capsys.readouterr()
+
+    code = staybolt(tmp_path, "imports", "list")
+
+    said = capsys.readouterr().err
+    assert code == 1
+    assert "malformed" in said
+    assert "move it away and restore its backup" in said
+
+
+def damage_rows_of(path: Path, table: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * page_bytes : page * page_bytes] = b"\xff" * page_bytes
+    path.write_bytes(content)
+
+
 def test_nothing_imported_says_how_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = open_engine(database_url(tmp_path / "state"))
+    migrate(engine)
+    engine.dispose()
+
     staybolt(tmp_path / "state", "imports", "list")
     staybolt(tmp_path / "state", "set-aside", "list")
 

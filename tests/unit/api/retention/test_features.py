@@ -290,3 +290,51 @@ def test_two_technicians_who_leave_together_share_what_comes_back(customers: App
     ratio = of(customers, "calm", "repeat_visit_ratio_180d")
 
     assert ratio == pytest.approx((2 + 0.6) / (3 + 4))
+
+
+def test_a_machine_stays_under_contract_while_its_record_still_names_the_renewed_one(
+    customers: AppContext,
+) -> None:
+    before = of(customers, "acme", "downtime_h_per_machine_90d")
+    began = fleet.NOW - timedelta(days=700)
+    today, told_at = fleet.NOW.date(), fleet.NOW - timedelta(days=2)
+    old = fleet.contract("acme", began, today)
+    renewed = {**old, "outcome": "renewed", "outcome_on": told_at.date()}
+    new = fleet.contract("acme", fleet.NOW, today + timedelta(days=365))
+    fleet.record(
+        customers,
+        [
+            fleet.fact(Contract, "acme-contract", told_at, **renewed),
+            fleet.fact(Contract, "acme-contract-2", told_at, **new),
+        ],
+    )
+
+    known = known_now(customers)
+
+    assert known.n_machines_of[known.customers.index("acme")] == 2
+    assert of(customers, "acme", "downtime_h_per_machine_90d") == before > 0.0
+    assert of(customers, "acme", "response_over_target_ratio_90d") > 0.0
+
+
+def test_a_machine_of_a_contract_that_was_left_does_not_pass_to_another(
+    customers: AppContext,
+) -> None:
+    began, today = fleet.NOW - timedelta(days=700), fleet.NOW.date()
+    told_at = fleet.NOW - timedelta(days=2)
+    left = {
+        **fleet.contract("acme", began, today),
+        "outcome": "churned", "outcome_on": told_at.date(), "outcome_reason": None,
+    }  # fmt: skip
+    other = fleet.contract("acme", began, today + timedelta(days=365))
+    fleet.record(
+        customers,
+        [
+            fleet.fact(Contract, "acme-contract", told_at, **left),
+            fleet.fact(Contract, "acme-contract-2", told_at, **other),
+        ],
+    )
+
+    known = known_now(customers)
+
+    assert known.is_active[known.customers.index("acme")]
+    assert known.n_machines_of[known.customers.index("acme")] == 0

@@ -180,3 +180,25 @@ def test_exposure_adds_up_over_customers(judged: AppContext) -> None:
     customers = exposure["customers"]
     assert total["downtime_h"] == sum(one["downtime_h"] for one in customers) == 50.0
     assert customers[0]["customer_key"] == "acme"
+
+
+def test_a_signed_renewal_moves_the_renewal_date_to_its_own_end(context: AppContext) -> None:
+    today = fleet.NOW.date()
+    old = fleet.contract("acme", fleet.NOW - timedelta(days=350), today + timedelta(days=15))
+    new = fleet.contract("acme", fleet.NOW + timedelta(days=15), today + timedelta(days=380))
+    decided = {"outcome": "renewed", "outcome_on": today - timedelta(days=2)}
+    fleet.record(
+        context,
+        [
+            fleet.fact(Customer, "acme", fleet.NOW, name="A", segment="s", region="r"),
+            fleet.fact(Contract, "first", fleet.NOW, **{**old, **decided}),
+            fleet.fact(Contract, "second", fleet.NOW, **new),
+        ],
+    )
+
+    RiskUpdater(context).update(fleet.NOW)
+
+    risk = RetentionService(context).risk("acme")
+    assert risk.renewal_on == today + timedelta(days=380)
+    assert risk.horizon_days == 380
+    assert risk.recurring_value_per_year.amount == 120_000.0

@@ -2,13 +2,18 @@
 
 import html
 import re
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from api.app import create_app
 from api.context import AppContext
+from api.planning.service import ProposalService
+from api.web.language import Speech
+from api.web.proposals import plan_of
 from api.worker import Worker
+from tests.unit.api import fleet
 from tests.unit.api.asking import ask
 from tests.unit.api.web.messages import said_messages
 
@@ -144,3 +149,48 @@ def test_evidence_of_health_ends_in_samples_with_their_chart(judged: AppContext)
 
     assert "See them in the machine&#39;s charts" in answer.text
     assert re.search(r'href="/machines/acme-press-1\?from=[^"]+to=', answer.text)
+
+
+def test_a_visit_day_in_the_past_is_never_shown_as_a_plan(
+    judged: AppContext, clock: fleet.Clock
+) -> None:
+    proposal = ProposalService(judged).proposals()[0]
+    day = Speech("en", clock()).day(proposal.visit_by)
+    assert day in text_of(page(judged, "/proposals"))
+
+    clock.now = proposal.visit_by + timedelta(days=2)
+
+    for path in ("/", "/proposals", f"/machines/{proposal.machine_key}"):
+        read = text_of(page(judged, path))
+        assert "at once" in read, path
+        assert day not in read, path
+
+
+def test_proposals_are_parted_by_how_soon_the_visit_is(judged: AppContext) -> None:
+    one = ProposalService(judged).proposals()[0]
+    days = [0, 7, 8, 30, 31]
+
+    silent = one.model_copy(
+        update={"as_of": fleet.NOW - timedelta(days=20), "best_day": 12, "days_to_visit": 0}
+    )
+    proposals = [one.model_copy(update={"days_to_visit": n}) for n in days]
+
+    plan = plan_of([*proposals, silent], fleet.NOW)
+
+    assert plan.old == [silent]
+    assert [[p.days_to_visit for p in part] for part in (plan.soon, plan.month, plan.later)] == [
+        [0, 7],
+        [8, 30],
+        [31],
+    ]
+
+
+def test_evidence_of_a_risk_names_the_customer_and_folds_what_is_deeper(
+    judged: AppContext,
+) -> None:
+    answer = page(judged, paths(judged)[-1])
+
+    assert '<a href="/customers/acme">Acme</a>' in answer.text
+    assert "Acme is " in text_of(answer)
+    assert answer.text.count('<details class="under" open>') == 1
+    assert re.search(r'<a class="button" href="/machines/[^"]+from=', answer.text)

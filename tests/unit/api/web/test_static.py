@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.web.pages import STATIC_DIR
+from api.web.rendering import STATIC_DIR
 from tests.unit.api.web.messages import FOLDER
 
 TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))

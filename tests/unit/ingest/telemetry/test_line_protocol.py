@@ -1,6 +1,7 @@
 """Line protocol: our own form both ways, anyone's legal form, and a reason for the rest."""
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -337,3 +338,20 @@ def test_every_line_is_a_sample_or_a_reason_or_nothing_at_all(lines: list[str]) 
         assert (number in told) == (text != "" and not text.startswith("#"))
     assert len(decoded.line_number) == len(decoded.batch)
     assert np.isfinite(decoded.batch.value[decoded.batch.quality == Quality.GOOD]).all()
+
+
+@pytest.mark.parametrize("line", [b"{}", b"t,{}", b"t,k={} v=1", b"t {}=1", b't v="{}"', b"t v={}"])
+@pytest.mark.parametrize("filling", [b"x", b"\\\\", b"\\,"])
+def test_a_very_long_line_takes_no_more_memory_than_a_few_copies(
+    line: bytes, filling: bytes
+) -> None:
+    body = line.replace(b"{}", filling * (1_000_000 // len(filling)))
+    tracemalloc.start()
+
+    try:
+        decode_lines(body, received_at_ns=0)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 20 * len(body)
