@@ -4,6 +4,7 @@ import argparse
 import json
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -77,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         Exit code: 0 when stopped by the user or the chain closed, 2 if the options can't be used,
         1 otherwise.
     """
+    # SIGTERM stops everything in order too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         port = free_port() if arguments.check else claim_port(arguments.port)
         if arguments.turbofans is not None:

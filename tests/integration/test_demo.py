@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 LINKS = ("sample", "health", "proposal", "churn risk", "evidence")
@@ -54,3 +55,22 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "holds something that is not a demo" in done.stderr
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
+def test_a_demo_that_is_terminated_leaves_no_program_behind(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "api", "demo", "--check", "--dir", str(tmp_path / "demo")],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "server ready" in line:
+                break
+        started = psutil.Process(demo.pid).children(recursive=True)
+        demo.terminate()
+        said = demo.stdout.read()
+
+    assert len(started) >= 2
+    assert "everything stopped" in said
+    assert [child for child in started if child.is_running()] == []
