@@ -53,7 +53,7 @@ class Programs:
         """
         if may_end:
             self._may_end.add(name)
-        with self._log_of(name).open("wb") as log:
+        with self._log_of(name).open("wb") as log, _uninterrupted():
             self.running[name] = subprocess.Popen(  # noqa: S603  # our own module, no shell
                 _command(module, arguments),
                 stdin=subprocess.DEVNULL,
@@ -145,6 +145,27 @@ class Programs:
         log = self._log_of(name)
         tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
         return f"{name} ended early; its last words ({log}):\n    {tail}"
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: a program must not be started and then forgotten.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the end, if one of them came meanwhile.
+    """
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, lambda *_: held.append(1)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _command(module: str, arguments: Sequence[str | Path]) -> list[str]:
