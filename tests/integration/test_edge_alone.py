@@ -1,5 +1,6 @@
 """The base install is the edge agent: it must work, and fit, on a field device."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,14 @@ MAX_INSTALLED_MB = 120
 HEAVY = ("scipy", "fastapi", "duckdb", "sqlalchemy", "pyarrow", "influxdb_client")
 
 
+# As deploy/README.md installs it: bytecode of modules that never run would add a third.
+WITHOUT_BYTECODE = {**os.environ, "UV_COMPILE_BYTECODE": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=240, env=WITHOUT_BYTECODE
+    )
 
 
 @pytest.fixture(scope="module")
