@@ -64,9 +64,6 @@ EXPECTED: Final = "expected_downtime_h_per_machine_30d"
 
 _SPECS: Final = {spec.name: spec for spec in CHURN_FEATURES}
 
-FAR_Z: Final = 3.0
-"""From here a signal is called far from healthy; fewer than 3 in 1000 normal values are."""
-
 
 def kind_name(speech: Speech, kind: str) -> Markup:
     """Name a kind of machine.

@@ -27,8 +27,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def field_device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty environment with nothing but the wheel's base install."""
-    if not UV.exists():
-        pytest.skip(f"{UV} is not there; run `make setup`")
+    assert UV.exists(), f"{UV} is not there; run `make setup`"
     folder = tmp_path_factory.mktemp("field-device")
     python = folder / "env" / "bin" / "python"
     for command in (
