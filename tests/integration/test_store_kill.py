@@ -16,7 +16,7 @@ import duckdb
 from ingest.adapters.duckdb_store import DuckDBStore
 from tests.integration.store_writer import BATCH, SERIES
 
-ROUNDS = 8
+ROUNDS = 20
 START_S = 20.0
 
 
