@@ -13,18 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulators.clock import ClockSettings, PlantClock
-from simulators.cmapss import parse_units, read_engines
+from simulators.chance import check_seed
 from simulators.errors import DeliveryError, ScenarioError, SimulatorError
+from simulators.live.clock import ClockSettings, PlantClock
 from simulators.options import build_parser
-from simulators.plant import EDGE_SITE, build_plant, check_seed
+from simulators.plant.machine import EDGE_SITE, build_plant
+from simulators.plant.run_to_failure import write_run_to_failure
 from simulators.progress import Progress
 from simulators.reading import NS_PER_S
-from simulators.run_to_failure import write_run_to_failure
+from simulators.replay.cmapss import parse_units, read_engines
 
 if TYPE_CHECKING:
-    from simulators.plant_files import EdgePlan
-    from simulators.stage import Stage
+    from simulators.live.files import EdgePlan
+    from simulators.live.stage import Stage
 
 EXIT_OK, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
 # As shells have it: 128 and the number of the signal, SIGINT and SIGPIPE.
@@ -131,10 +132,10 @@ def _moment(text: str) -> datetime:
 
 async def _run(options: argparse.Namespace) -> None:
     # asyncua takes half a second to load; offline work does without.
-    from simulators.plant_files import write_edge_toml, write_plant_json
-    from simulators.play import describe_clock, first_moments, play_plant
-    from simulators.stage import Stage, StageSettings
-    from simulators.truth import write_truth
+    from simulators.live.files import write_edge_toml, write_plant_json
+    from simulators.live.play import describe_clock, first_moments, play_plant
+    from simulators.live.stage import Stage, StageSettings
+    from simulators.plant.truth import write_truth
 
     plan = _edge_plan(options)
     clock = PlantClock(
@@ -171,11 +172,11 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 async def _replay(options: argparse.Namespace) -> None:
-    from simulators.plant_files import write_edge_toml, write_plant_json
-    from simulators.replay import EDGE_SITE as REPLAY_SITE
-    from simulators.replay import ReplaySettings, outlets_of, readings_of, replay
-    from simulators.replay_business import write_replay_business
-    from simulators.stage import Stage, StageSettings
+    from simulators.live.files import write_edge_toml, write_plant_json
+    from simulators.live.stage import Stage, StageSettings
+    from simulators.replay.business import write_replay_business
+    from simulators.replay.play import EDGE_SITE as REPLAY_SITE
+    from simulators.replay.play import ReplaySettings, outlets_of, readings_of, replay
 
     plan = _edge_plan(options)
     pace = ReplaySettings(options.cycles_per_s, options.hours_per_cycle, options.wait_s)
@@ -231,7 +232,7 @@ async def _on_stage(stage: "Stage") -> AsyncIterator[asyncio.Event]:
 
 
 def _edge_plan(options: argparse.Namespace) -> "EdgePlan | None":
-    from simulators.plant_files import EdgePlan
+    from simulators.live.files import EdgePlan
 
     if options.uplink_url is None:
         return None

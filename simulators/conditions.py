@@ -61,22 +61,24 @@ class Climate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """What a machine is under at each moment, ready for `MachineKind.measure`.
+    """What a machine is under at each moment, ready for `MachineKind.levels`.
 
     Parameters
     ----------
     time_h : ndarray of shape (n_times,)
         Hours since 1970-01-01 UTC. [h]
-    wear : ndarray of shape (n_times,)
-        0 healthy to 1 failed.
+    wear : ndarray of shape (n_modes, n_times)
+        0 healthy to 1 failed, a row for each failure mode of the kind.
     load_ratio : ndarray of shape (n_times,)
-        Load over rated load.
+        Load over rated load; 0 while it idles.
     lagged_load_ratio : ndarray of shape (n_times,)
         Load as a warm body of metal remembers it.
     ambient_c : ndarray of shape (n_times,)
         Temperature of the hall. [°C]
     program : ndarray of int, shape (n_times,)
         Which of three products runs.
+    is_idle : ndarray of bool, shape (n_times,)
+        True while it is switched on and makes nothing.
     """
 
     time_h: FloatArray
@@ -85,6 +87,7 @@ class Conditions:
     lagged_load_ratio: FloatArray
     ambient_c: FloatArray
     program: npt.NDArray[np.int64]
+    is_idle: npt.NDArray[np.bool_]
 
 
 def draw_climate(rng: np.random.Generator, utc_offset_h: float) -> Climate:
@@ -210,8 +213,8 @@ def conditions_of(
         Where the machine's product mix stands at time 0. [rad]
     time_h : ndarray of shape (n_times,)
         Hours since 1970-01-01 UTC. [h]
-    wear : ndarray of shape (n_times,)
-        0 healthy to 1 failed.
+    wear : ndarray of shape (n_modes, n_times)
+        0 healthy to 1 failed, a row for each failure mode.
     lag_h : float
         Thermal time constant of the machine. [h]
 
@@ -232,6 +235,7 @@ def conditions_of(
         lagged_load_ratio=lagged_shift_load_ratio(local_h, lag_h) + swing,
         ambient_c=ambient_c(climate, time_h),
         program=_program_of_shift(shift_number, phase),
+        is_idle=np.zeros(time_h.shape, dtype=np.bool_),
     )
 
 

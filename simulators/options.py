@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from simulators.plant import SCENARIOS
+from simulators.plant.machine import SCENARIOS
 
 _DESCRIPTION: Final = """\
 Simulated machines for Staybolt: they speak OPC UA and MQTT as real ones do, wear, fail and are

@@ -56,13 +56,13 @@ class Moment:
         When. [ns since 1970-01-01 UTC]
     values : tuple of float
         One for each signal, ``nan`` where the machine gave none.
-    quality : int
-        0 good, 1 uncertain, 2 bad.
+    quality : tuple of int
+        0 good, 1 uncertain, 2 bad, one for each signal.
     """
 
     time_ns: int
     values: tuple[float, ...]
-    quality: int
+    quality: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +75,8 @@ class Readings:
         When they were measured. [ns since 1970-01-01 UTC]
     values : ndarray of float64, shape (n_times, n_signals)
         ``nan`` where the machine gave none.
-    quality : ndarray of uint8, shape (n_times,)
-        0 good, 1 uncertain, 2 bad; the same for all signals of a moment.
+    quality : ndarray of uint8, shape (n_times, n_signals)
+        0 good, 1 uncertain, 2 bad.
     """
 
     time_ns: npt.NDArray[np.int64]
@@ -100,4 +100,5 @@ class Readings:
             All signals at that time.
         """
         values = tuple(self.values[row].tolist())
-        return Moment(int(self.time_ns[row]), values, int(self.quality[row]))
+        quality = tuple(self.quality[row].tolist())
+        return Moment(int(self.time_ns[row]), values, quality)

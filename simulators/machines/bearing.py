@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.degradation import GammaWear
-from simulators.machines.kind import KindCosts, MachineKind, joined_levels
+from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
+from simulators.wear.laws import GammaWear
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -42,24 +42,22 @@ _RATED_RISE_C: Final = 31.0
 _FRICTION_RISE_C: Final = 24.0
 
 
-def measure_bearing(conditions: Conditions, traits: FloatArray, noise: FloatArray) -> FloatArray:
-    """Read the sensors of a conveyor drive.
+def bearing_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
+    """Work out what the sensors show of a conveyor drive.
 
     Parameters
     ----------
     conditions : Conditions
-        What it is under, arrays of shape (n_times,).
+        What it is under.
     traits : ndarray of shape (4,)
         Standard normal: mounting, cooling, motor, impulsiveness of this unit.
-    noise : ndarray of shape (n_times, 5)
-        Sensor noise, standard normal.
 
     Returns
     -------
-    ndarray of shape (n_times, 5)
+    ndarray of shape (5, n_times)
         Vibration [mm/s], kurtosis [1], bearing temperature [°C], current [A], speed [1/min].
     """
-    load, wear = conditions.load_ratio, conditions.wear
+    load, (wear,) = conditions.load_ratio, conditions.wear
     speed_rpm = _SYNCHRONOUS_RPM * (1.0 - _RATED_SLIP_RATIO * load)
     healthy_mm_s = _HEALTHY_MM_S * np.exp(0.09 * traits[0]) * (0.8 + 0.2 * load)
     spall_mm_s = _SPALL_MM_S * wear**1.2 * (0.75 + 0.25 * load)
@@ -73,37 +71,38 @@ def measure_bearing(conditions: Conditions, traits: FloatArray, noise: FloatArra
     )
     rise_c = (_RATED_RISE_C + 1.8 * traits[1]) * conditions.lagged_load_ratio**1.5
     current_a = np.hypot(_NO_LOAD_CURRENT_A + 0.3 * traits[2], _LOAD_CURRENT_A * load)
-    return np.stack(
-        [
-            joined_levels(healthy_mm_s, spall_mm_s) * np.exp(0.045 * noise[:, 0]),
-            kurtosis * np.exp(0.04 * noise[:, 1]),
-            conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**2 + 0.4 * noise[:, 2],
-            current_a * (1.0 + 0.03 * wear**2) + 0.25 * noise[:, 3],
-            speed_rpm + 0.8 * noise[:, 4],
-        ],
-        axis=1,
-    )
+    return np.stack([
+        joined_levels(healthy_mm_s, spall_mm_s),
+        kurtosis,
+        conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**2,
+        current_a * (1.0 + 0.03 * wear**2),
+        speed_rpm,
+    ])
 
 
 BEARING_CONVEYOR: Final = MachineKind(
     key="bearing-conveyor",
     model="BC-15",
-    signals=(
-        "vibration_mm_s",
-        "acceleration_kurtosis_ratio",
-        "bearing_temperature_c",
-        "motor_current_a",
-        "speed_rpm",
+    sensors=(
+        Sensor("vibration_mm_s", noise_ratio=0.045),
+        Sensor("acceleration_kurtosis_ratio", noise_ratio=0.04),
+        Sensor("bearing_temperature_c", noise=0.4),
+        Sensor("motor_current_a", noise=0.25),
+        Sensor("speed_rpm", noise=0.8),
     ),
     n_traits=4,
-    wear_law=GammaWear(
-        onset_range_h=(30 * 24.0, 85 * 24.0),
-        growth_h=18 * 24.0,
-        growth_spread_ratio=0.18,
-        power=1.6,
-        jumps=60.0,
+    modes=(
+        FailureMode(
+            "outer-race-spall",
+            GammaWear(
+                onset_range_h=(30 * 24.0, 85 * 24.0),
+                growth_h=18 * 24.0,
+                growth_spread_ratio=0.18,
+                power=1.6,
+                jumps=60.0,
+            ),
+        ),
     ),
-    failure_mode="outer-race-spall",
     thermal_lag_h=1.5,
     standstill_range_h=(14.0, 40.0),
     costs=KindCosts(
@@ -113,6 +112,6 @@ BEARING_CONVEYOR: Final = MachineKind(
         unplanned_repair_h=26.0,
         downtime_cost_eur_per_h=620.0,
     ),
-    measure=measure_bearing,
+    levels=bearing_levels,
 )
 """A belt conveyor watched at its drive bearing."""

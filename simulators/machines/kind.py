@@ -1,4 +1,4 @@
-"""What a kind of machine is: its signals, how it wears, what it costs, how it sounds."""
+"""What a kind of machine is: its signals, how it fails, what it costs."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.degradation import WearLaw
+from simulators.wear.laws import WearLaw
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,24 +37,57 @@ class KindCosts:
     downtime_cost_eur_per_h: float
 
 
-class Measure(Protocol):
-    """Signals as a plain function of what a machine is under; chance comes in as an argument."""
+@dataclass(frozen=True, slots=True)
+class FailureMode:
+    """One way in which a kind of machine fails.
 
-    def __call__(self, conditions: Conditions, traits: FloatArray, noise: FloatArray) -> FloatArray:
-        """Read all sensors of a machine.
+    Parameters
+    ----------
+    key : str
+        Its name, such as ``outer-race-spall``.
+    law : WearLaw
+        How its wear grows from onset to failure.
+    """
+
+    key: str
+    law: WearLaw
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One measured signal.
+
+    Parameters
+    ----------
+    signal : str
+        Its name, ending in its unit.
+    noise_ratio : float
+        Standard deviation of its noise as a part of the level.
+    noise : float
+        Standard deviation of its noise beside that, in the signal's own unit.
+    """
+
+    signal: str
+    noise_ratio: float = 0.0
+    noise: float = 0.0
+
+
+class Levels(Protocol):
+    """What sensors without noise would show: a plain function of what a machine is under."""
+
+    def __call__(self, conditions: Conditions, traits: FloatArray) -> FloatArray:
+        """Work out all signals of a machine.
 
         Parameters
         ----------
         conditions : Conditions
-            What it is under, arrays of shape (n_times,).
+            What it is under, arrays of shape (n_times,), its wear of shape (n_modes, n_times).
         traits : ndarray of shape (n_traits,)
             How this unit differs from the next, standard normal.
-        noise : ndarray of shape (n_times, n_signals)
-            Sensor noise, standard normal.
 
         Returns
         -------
-        ndarray of shape (n_times, n_signals)
+        ndarray of shape (n_signals, n_times)
             Signals in the order and units of their names.
         """
 
@@ -69,34 +102,36 @@ class MachineKind:
         Its name in registry and telemetry.
     model : str
         A type designation to show people.
-    signals : tuple of str
-        Signal names, each ending in its unit.
+    sensors : tuple of Sensor
+        What it measures.
     n_traits : int
         How many numbers tell one unit from the next.
-    wear_law : WearLaw
-        How it wears.
-    failure_mode : str
-        What breaks in the end.
+    modes : tuple of FailureMode
+        What may break, the most usual first; whichever is through first stops the machine.
     thermal_lag_h : float
         How long its metal remembers a load. [h]
     standstill_range_h : tuple of float
-        Standstill after a failure, from the failure to running as new. [h]
+        Standstill after a failure, from the failure to running again. [h]
     costs : KindCosts
         Typical service costs.
-    measure : Measure
-        Its signals.
+    levels : Levels
+        Its signals without noise.
     """
 
     key: str
     model: str
-    signals: tuple[str, ...]
+    sensors: tuple[Sensor, ...]
     n_traits: int
-    wear_law: WearLaw
-    failure_mode: str
+    modes: tuple[FailureMode, ...]
     thermal_lag_h: float
     standstill_range_h: tuple[float, float]
     costs: KindCosts
-    measure: Measure
+    levels: Levels
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of its signals."""
+        return tuple(sensor.signal for sensor in self.sensors)
 
 
 def joined_levels(*levels: FloatArray) -> FloatArray:
@@ -118,3 +153,26 @@ def joined_levels(*levels: FloatArray) -> FloatArray:
     5.0
     """
     return np.asarray(np.sqrt(np.sum(np.square(np.stack(levels)), axis=0)))
+
+
+def sensed(kind: MachineKind, level: FloatArray, noise: FloatArray) -> FloatArray:
+    """Add the noise of its sensors to the signals of a machine.
+
+    Parameters
+    ----------
+    kind : MachineKind
+        Whose sensors.
+    level : ndarray of shape (n_signals, n_times)
+        Signals without noise.
+    noise : ndarray of shape (n_signals, n_times)
+        Standard normal.
+
+    Returns
+    -------
+    ndarray of shape (n_signals, n_times)
+        Signals as sensors give them.
+    """
+    ratio = np.array([[sensor.noise_ratio] for sensor in kind.sensors])
+    absolute = np.array([[sensor.noise] for sensor in kind.sensors])
+    sensed_level: FloatArray = level + (ratio * level + absolute) * noise
+    return sensed_level

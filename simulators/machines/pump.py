@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.degradation import ExponentialWear
-from simulators.machines.kind import KindCosts, MachineKind, joined_levels
+from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
+from simulators.wear.laws import ExponentialWear
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,25 +47,23 @@ _SEAL_RISE_C: Final = 17.0
 _LEAK_RISE_C: Final = 26.0
 
 
-def measure_pump(conditions: Conditions, traits: FloatArray, noise: FloatArray) -> FloatArray:
-    """Read the sensors of a centrifugal pump.
+def pump_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
+    """Work out what the sensors show of a centrifugal pump.
 
     Parameters
     ----------
     conditions : Conditions
-        What it is under, arrays of shape (n_times,).
+        What it is under.
     traits : ndarray of shape (4,)
         Standard normal: balance, head, efficiency, seal of this unit.
-    noise : ndarray of shape (n_times, 5)
-        Sensor noise, standard normal.
 
     Returns
     -------
-    ndarray of shape (n_times, 5)
+    ndarray of shape (5, n_times)
         Vibration [mm/s], discharge pressure [bar], flow [m³/h], motor power [kW], seal
         temperature [°C].
     """
-    load, wear = conditions.load_ratio, conditions.wear
+    load, (wear,) = conditions.load_ratio, conditions.wear
     head_m = _SHUTOFF_HEAD_M * (1.0 + 0.008 * traits[1]) * (1.0 - _HEAD_LOST_RATIO * wear)
     # More demand opens the valve: less resistance, more flow.
     system = _SYSTEM_CURVE_AT_RATED_DEMAND / load**0.8
@@ -76,36 +74,37 @@ def measure_pump(conditions: Conditions, traits: FloatArray, noise: FloatArray) 
     power_kw = _KW_PER_M4_H * through_m3_h * delivered_m / efficiency
     healthy_mm_s = _HEALTHY_MM_S * np.exp(0.08 * traits[0]) * (1.1 - 0.1 * load)
     rise_c = (_SEAL_RISE_C + 0.9 * traits[3]) * conditions.lagged_load_ratio
-    return np.stack(
-        [
-            joined_levels(healthy_mm_s, _UNBALANCE_MM_S * wear) * np.exp(0.04 * noise[:, 0]),
-            (_SUCTION_BAR + _BAR_PER_M * delivered_m) * (1.0 + 0.004 * noise[:, 1]),
-            flow_m3_h * (1.0 + 0.008 * noise[:, 2]),
-            power_kw * (1.0 + 0.006 * noise[:, 3]),
-            conditions.ambient_c + rise_c + _LEAK_RISE_C * wear**1.5 + 0.35 * noise[:, 4],
-        ],
-        axis=1,
-    )
+    return np.stack([
+        joined_levels(healthy_mm_s, _UNBALANCE_MM_S * wear),
+        (_SUCTION_BAR + _BAR_PER_M * delivered_m),
+        flow_m3_h,
+        power_kw,
+        conditions.ambient_c + rise_c + _LEAK_RISE_C * wear**1.5,
+    ])
 
 
 CENTRIFUGAL_PUMP: Final = MachineKind(
     key="centrifugal-pump",
     model="CP-100",
-    signals=(
-        "vibration_mm_s",
-        "discharge_pressure_bar",
-        "flow_m3_h",
-        "motor_power_kw",
-        "seal_temperature_c",
+    sensors=(
+        Sensor("vibration_mm_s", noise_ratio=0.04),
+        Sensor("discharge_pressure_bar", noise_ratio=0.004),
+        Sensor("flow_m3_h", noise_ratio=0.008),
+        Sensor("motor_power_kw", noise_ratio=0.006),
+        Sensor("seal_temperature_c", noise=0.35),
     ),
     n_traits=4,
-    wear_law=ExponentialWear(
-        onset_range_h=(20 * 24.0, 70 * 24.0),
-        growth_h=30 * 24.0,
-        growth_spread_ratio=0.2,
-        curvature=1.8,
+    modes=(
+        FailureMode(
+            "wear-ring-erosion",
+            ExponentialWear(
+                onset_range_h=(20 * 24.0, 70 * 24.0),
+                growth_h=30 * 24.0,
+                growth_spread_ratio=0.2,
+                curvature=1.8,
+            ),
+        ),
     ),
-    failure_mode="wear-ring-erosion",
     thermal_lag_h=0.8,
     standstill_range_h=(10.0, 34.0),
     costs=KindCosts(
@@ -115,6 +114,6 @@ CENTRIFUGAL_PUMP: Final = MachineKind(
         unplanned_repair_h=22.0,
         downtime_cost_eur_per_h=480.0,
     ),
-    measure=measure_pump,
+    levels=pump_levels,
 )
 """A centrifugal pump for a process liquid."""

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.degradation import GammaWear
-from simulators.machines.kind import KindCosts, MachineKind, joined_levels
+from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
+from simulators.wear.laws import GammaWear
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,25 +37,23 @@ _RATED_RISE_C: Final = 19.0
 _FRICTION_RISE_C: Final = 21.0
 
 
-def measure_spindle(conditions: Conditions, traits: FloatArray, noise: FloatArray) -> FloatArray:
-    """Read the sensors of a machining spindle.
+def spindle_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
+    """Work out what the sensors show of a machining spindle.
 
     Parameters
     ----------
     conditions : Conditions
-        What it is under, arrays of shape (n_times,).
+        What it is under.
     traits : ndarray of shape (4,)
         Standard normal: balance, friction, cooling, drive of this unit.
-    noise : ndarray of shape (n_times, 5)
-        Sensor noise, standard normal.
 
     Returns
     -------
-    ndarray of shape (n_times, 5)
+    ndarray of shape (5, n_times)
         Vibration [mm/s], spindle power [kW], spindle temperature [°C], torque [N·m], speed
         [1/min].
     """
-    load, wear = conditions.load_ratio, conditions.wear
+    load, (wear,) = conditions.load_ratio, conditions.wear
     speed_rpm = _PROGRAM_RPM[conditions.program]
     speed_ratio = speed_rpm / _PROGRAM_RPM[1]
     friction_nm = _FRICTION_NM * np.exp(0.06 * traits[1]) + _WORN_FRICTION_NM * wear**1.1
@@ -65,37 +63,38 @@ def measure_spindle(conditions: Conditions, traits: FloatArray, noise: FloatArra
     healthy_mm_s = _HEALTHY_MM_S * np.exp(0.09 * traits[0]) * speed_ratio**2
     loose_mm_s = _LOOSE_MM_S * wear**1.1 * speed_ratio**2
     rise_c = (_RATED_RISE_C + 0.9 * traits[2]) * conditions.lagged_load_ratio
-    return np.stack(
-        [
-            joined_levels(healthy_mm_s, loose_mm_s) * np.exp(0.05 * noise[:, 0]),
-            power_kw * (1.0 + 0.01 * noise[:, 1]),
-            conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**1.4 + 0.35 * noise[:, 2],
-            torque_nm * (1.0 + 0.012 * noise[:, 3]),
-            speed_rpm + 1.5 * noise[:, 4],
-        ],
-        axis=1,
-    )
+    return np.stack([
+        joined_levels(healthy_mm_s, loose_mm_s),
+        power_kw,
+        conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**1.4,
+        torque_nm,
+        speed_rpm,
+    ])
 
 
 MACHINING_SPINDLE: Final = MachineKind(
     key="machining-spindle",
     model="MS-24",
-    signals=(
-        "vibration_mm_s",
-        "spindle_power_kw",
-        "spindle_temperature_c",
-        "torque_nm",
-        "speed_rpm",
+    sensors=(
+        Sensor("vibration_mm_s", noise_ratio=0.05),
+        Sensor("spindle_power_kw", noise_ratio=0.01),
+        Sensor("spindle_temperature_c", noise=0.35),
+        Sensor("torque_nm", noise_ratio=0.012),
+        Sensor("speed_rpm", noise=1.5),
     ),
     n_traits=4,
-    wear_law=GammaWear(
-        onset_range_h=(25 * 24.0, 75 * 24.0),
-        growth_h=27 * 24.0,
-        growth_spread_ratio=0.2,
-        power=1.5,
-        jumps=80.0,
+    modes=(
+        FailureMode(
+            "front-bearing-wear",
+            GammaWear(
+                onset_range_h=(25 * 24.0, 75 * 24.0),
+                growth_h=27 * 24.0,
+                growth_spread_ratio=0.2,
+                power=1.5,
+                jumps=80.0,
+            ),
+        ),
     ),
-    failure_mode="front-bearing-wear",
     thermal_lag_h=0.6,
     standstill_range_h=(20.0, 60.0),
     costs=KindCosts(
@@ -105,6 +104,6 @@ MACHINING_SPINDLE: Final = MachineKind(
         unplanned_repair_h=38.0,
         downtime_cost_eur_per_h=390.0,
     ),
-    measure=measure_spindle,
+    levels=spindle_levels,
 )
 """The motor spindle of a machining centre."""

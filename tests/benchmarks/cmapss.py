@@ -22,7 +22,7 @@ from analytics.health.model import (
 )
 from analytics.health.rul import estimate_rul
 from analytics.scoring.rul_errors import RulScores, rmse_h, score_rul
-from simulators.cmapss import SIGNALS
+from simulators.replay.cmapss import SIGNALS
 from tests.benchmarks.common import report
 
 SUBSETS: Final = ("FD001", "FD002", "FD003", "FD004")

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from simulators.opcua_trust import validator_of
+from simulators.opcua.trust import validator_of
 
 NAMESPACE = "urn:test:presses"
 SITE = "mill-7"

@@ -30,8 +30,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.settings_file import load_settings
-from simulators.clock import ClockSettings, PlantClock
-from simulators.plant import build_plant
+from simulators.live.clock import ClockSettings, PlantClock
+from simulators.plant.machine import build_plant
 from simulators.reading import NS_PER_S
 from tests.servers.availability import find_program
 

@@ -8,9 +8,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from simulators.broker import Broker, free_port
 from simulators.errors import ScenarioError
 from simulators.keys import make_identity, trust_clients, write_private
+from simulators.loopback import free_port
+from simulators.mqtt.broker import Broker
 
 URI = "urn:staybolt:simulated-plant:test"
 

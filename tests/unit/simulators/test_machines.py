@@ -7,29 +7,29 @@ import pytest
 
 from ingest.telemetry import is_legal_name
 from ingest.telemetry import unit_of as unit_of_telemetry
-from simulators.cmapss import SIGNALS
 from simulators.conditions import Conditions
-from simulators.degradation import draw_wear_paths
 from simulators.machines import BEARING_CONVEYOR, CENTRIFUGAL_PUMP, KINDS, MACHINING_SPINDLE
 from simulators.machines.kind import MachineKind
+from simulators.replay.cmapss import SIGNALS
 from simulators.units import unit_of
+from simulators.wear.laws import draw_wear_paths
 
 WEAR = np.linspace(0.0, 1.0, 101)
 
 STEADY = Conditions(
     time_h=np.zeros(101),
-    wear=WEAR,
+    wear=WEAR[np.newaxis],
     load_ratio=np.ones(101),
     lagged_load_ratio=np.ones(101),
     ambient_c=np.full(101, 20.0),
     program=np.ones(101, dtype=np.int64),
+    is_idle=np.zeros(101, dtype=np.bool_),
 )
 
 
 def measure(kind: MachineKind, conditions: Conditions = STEADY) -> dict[str, np.ndarray]:
-    noise = np.zeros((len(conditions.wear), len(kind.signals)))
-    values = kind.measure(conditions, np.zeros(kind.n_traits), noise)
-    return dict(zip(kind.signals, values.T, strict=True))
+    values = kind.levels(conditions, np.zeros(kind.n_traits))
+    return dict(zip(kind.signals, values, strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
@@ -57,7 +57,7 @@ def test_kurtosis_is_gaussian_at_first_peaks_early_and_comes_back() -> None:
 
 
 def test_a_motor_turns_below_its_synchronous_speed_by_its_slip() -> None:
-    loads = replace(STEADY, load_ratio=np.linspace(0.5, 1.1, 101), wear=np.zeros(101))
+    loads = replace(STEADY, load_ratio=np.linspace(0.5, 1.1, 101), wear=np.zeros((1, 101)))
 
     values = measure(BEARING_CONVEYOR, loads)
 
@@ -96,7 +96,7 @@ def test_spindle_power_is_torque_times_speed_over_efficiency() -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
 def test_lives_last_weeks_to_months(kind: MachineKind) -> None:
-    paths = draw_wear_paths(kind.wear_law, np.random.default_rng(1), 400)
+    paths = draw_wear_paths(kind.modes[0].law, np.random.default_rng(1), 400)
     life_days = np.array([path.failure_h for path in paths]) / 24
 
     assert np.quantile(life_days, 0.02) > 35

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulators.clock import ClockSettings, PlantClock
 from simulators.errors import ScenarioError
-from simulators.plant import SimulatedMachine, build_plant
+from simulators.live.clock import ClockSettings, PlantClock
+from simulators.plant.machine import SimulatedMachine, build_plant
+from simulators.plant.truth import write_truth
 from simulators.reading import BAD, GOOD, NS_PER_H, NS_PER_S
-from simulators.truth import write_truth
 
 NOW_NS = 1_795_384_437_000_000_000
 NOW_H = NOW_NS / NS_PER_H
@@ -90,7 +90,7 @@ def test_one_more_machine_wears_one_was_repaired_and_the_others_are_healthy(seed
 def test_every_machine_runs_when_play_begins() -> None:
     for machine in plant().values():
         readings = machine.readings(HISTORY_NS[:1], step_ns=STEP_NS)
-        assert readings.quality.tolist() == [GOOD], machine.outlet.machine
+        assert np.all(readings.quality == GOOD), machine.outlet.machine
 
 
 def test_a_failed_machine_stands_still_and_comes_back_as_new() -> None:
@@ -102,7 +102,7 @@ def test_a_failed_machine_stands_still_and_comes_back_as_new() -> None:
 
     readings = machine.readings(times, step_ns=NS_PER_S)
 
-    assert readings.quality.tolist() == [GOOD, BAD, BAD, GOOD]
+    assert readings.quality[:, 0].tolist() == [GOOD, BAD, BAD, GOOD]
     assert np.isnan(readings.values[1:3]).all()
     assert readings.values[0, 0] > 2 * readings.values[3, 0]
 

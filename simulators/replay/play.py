@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from simulators.cmapss import SIGNALS, Engine
 from simulators.errors import DeliveryError, ScenarioError
-from simulators.play import wait_for_listeners, wait_for_room
+from simulators.live.play import wait_for_listeners, wait_for_room
+from simulators.live.stage import Stage
 from simulators.progress import Progress
 from simulators.reading import GOOD, NS_PER_H, NS_PER_S, Outlet, Readings
-from simulators.replay_business import CUSTOMER
-from simulators.stage import Stage
+from simulators.replay.business import CUSTOMER
+from simulators.replay.cmapss import SIGNALS, Engine
 
 EDGE_SITE: Final = "replay-cmapss"
 SERVER: Final = "engines"
@@ -123,7 +123,7 @@ def readings_of(engine: Engine, *, now_ns: int, hours_per_cycle: float) -> Readi
     end_ns = now_ns // NS_PER_S * NS_PER_S
     cycle_ns = round(hours_per_cycle * NS_PER_H)
     time_ns = end_ns - cycle_ns * np.arange(n_cycles - 1, -1, -1, dtype=np.int64)
-    return Readings(time_ns, engine.values, np.full(n_cycles, GOOD, dtype=np.uint8))
+    return Readings(time_ns, engine.values, np.full(engine.values.shape, GOOD, dtype=np.uint8))
 
 
 async def replay(

@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.degradation import ExponentialWear, FloatArray, GammaWear, draw_wear_paths
 from simulators.errors import ScenarioError
+from simulators.wear.laws import ExponentialWear, FloatArray, GammaWear, draw_wear_paths
 
 GAMMA = GammaWear(
     onset_range_h=(200.0, 200.0),

@@ -18,10 +18,10 @@ from asyncua import Server, ua
 from asyncua.server.internal_subscription import InternalSubscription
 from cryptography import x509
 
-from simulators.broker import LOOPBACK
 from simulators.errors import StartError
 from simulators.keys import Identity
-from simulators.opcua_trust import TrustedClients, validator_of
+from simulators.loopback import LOOPBACK
+from simulators.opcua.trust import TrustedClients, validator_of
 from simulators.reading import BAD, GOOD, NS_PER_S, UNCERTAIN, Moment, Outlet
 from simulators.units import unit_of
 
@@ -162,8 +162,9 @@ class OpcUaServer:
     async def _write(self, server: Server, machine: str, moment: Moment) -> None:
         source_time = ua.DateTime.fromtimestamp(moment.time_ns / NS_PER_S, UTC)
         server_time = ua.DateTime.now(UTC)
-        for node, value in zip(self._nodes[machine], moment.values, strict=True):
-            status = BAD if math.isnan(value) else moment.quality
+        nodes = self._nodes[machine]
+        for node, value, quality in zip(nodes, moment.values, moment.quality, strict=True):
+            status = BAD if math.isnan(value) else quality
             await server.write_attribute_value(
                 node,
                 ua.DataValue(

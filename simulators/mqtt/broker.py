@@ -5,7 +5,6 @@ a TOML file; both are taken care of here. The file holds passwords, so its owner
 """
 
 import secrets
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,8 +13,8 @@ import iotcore
 
 from simulators.errors import StartError
 from simulators.keys import write_private
+from simulators.loopback import LOOPBACK
 
-LOOPBACK: Final = "127.0.0.1"
 EDGE_USER: Final = "edge"
 PLANT_USER: Final = "plant"
 
@@ -110,19 +109,6 @@ class Broker:
     def stop(self) -> None:
         """Stop the broker; harmless when it does not run."""
         self._broker.stop()
-
-
-def free_port() -> int:
-    """Find a port of loopback that nobody listens on.
-
-    Returns
-    -------
-    int
-        Free a moment ago.
-    """
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def _take_secret(folder: Path, user: str) -> Secret:

@@ -12,12 +12,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from simulators.chance import chance, check_seed
 from simulators.conditions import HOURS_PER_YEAR, conditions_of, draw_climate
-from simulators.degradation import draw_wear_paths
 from simulators.errors import ScenarioError
 from simulators.machines import KINDS
-from simulators.machines.kind import MachineKind
-from simulators.plant import DECIMALS, chance, check_seed
+from simulators.machines.kind import MachineKind, sensed
+from simulators.plant.machine import DECIMALS
+from simulators.wear.laws import draw_wear_paths
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def draw_records(kind: MachineKind, *, seed: int, n_units: int) -> Iterator[Reco
     for number in range(1, n_units + 1):
         unit = f"{kind.key}-{number:03}"
         rng = chance(seed, unit, "machine")
-        (path,) = draw_wear_paths(kind.wear_law, rng, 1)
+        (path,) = draw_wear_paths(kind.modes[0].law, rng, 1)
         n_steps = int(path.failure_h // STEP_H)
         time_h = STEP_H * np.arange(n_steps + 1, dtype=np.float64)
         wear = path.wear_at(time_h + (path.failure_h - time_h[-1]))
@@ -78,12 +79,12 @@ def draw_records(kind: MachineKind, *, seed: int, n_units: int) -> Iterator[Reco
             climate,
             rng.uniform(0.0, 2 * np.pi, size=3),
             _EPOCH_H + float(rng.uniform(0.0, HOURS_PER_YEAR)) + time_h,
-            wear,
+            wear[np.newaxis],
             lag_h=kind.thermal_lag_h,
         )
         traits = rng.standard_normal(kind.n_traits)
         noise = rng.standard_normal((time_h.size, len(kind.signals)))
-        yield Record(unit, time_h, kind.measure(conditions, traits, noise), wear)
+        yield Record(unit, time_h, sensed(kind, kind.levels(conditions, traits), noise.T).T, wear)
 
 
 def write_run_to_failure(folder: Path, *, seed: int, units_per_kind: int) -> list[Path]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.mqtt_frames import (
+from simulators.mqtt.frames import (
     MOST_FRAME_BYTES,
     Conversation,
     FrameError,
@@ -16,7 +16,7 @@ from simulators.mqtt_frames import (
     Taken,
     does_match,
 )
-from simulators.mqtt_tap import MOST_REMEMBERED, Ledger
+from simulators.mqtt.tap import MOST_REMEMBERED, Ledger
 
 
 def text(words: str) -> bytes:

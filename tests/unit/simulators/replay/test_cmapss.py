@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulators.cmapss import SIGNALS, parse_units, read_engines
 from simulators.errors import DataFolderError, ScenarioError
 from simulators.reading import NS_PER_H, NS_PER_S
-from simulators.replay import ReplaySettings, outlets_of, readings_of
+from simulators.replay.cmapss import SIGNALS, parse_units, read_engines
+from simulators.replay.play import ReplaySettings, outlets_of, readings_of
 
 NOW_NS = 1_795_384_437_900_000_000
 

@@ -10,7 +10,7 @@ import pytest
 from simulators.errors import ScenarioError
 from simulators.machines import KINDS
 from simulators.machines.kind import MachineKind
-from simulators.run_to_failure import draw_records, write_run_to_failure
+from simulators.plant.run_to_failure import draw_records, write_run_to_failure
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from simulators.errors import ScenarioError
-from simulators.lives import MachineLives, Story, draw_lives
 from simulators.machines import BEARING_CONVEYOR, KINDS
 from simulators.machines.kind import MachineKind
+from simulators.plant.lives import MachineLives, Story, draw_lives
 
 NOW_H = 500_000.0
 START_H = NOW_H - 60 * 24

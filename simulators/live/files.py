@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from simulators.broker import LOOPBACK
-from simulators.mqtt_publisher import topic_of
-from simulators.opcua_server import NAMESPACE_URI
-from simulators.stage import Stage
+from simulators.live.stage import Stage
+from simulators.loopback import LOOPBACK
+from simulators.mqtt.publisher import topic_of
+from simulators.opcua.server import NAMESPACE_URI
 from simulators.units import unit_of
 
 

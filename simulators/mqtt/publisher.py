@@ -15,8 +15,9 @@ from typing import Any, Final
 import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
-from simulators.broker import LOOPBACK, Secret
 from simulators.errors import DeliveryError, StartError
+from simulators.loopback import LOOPBACK
+from simulators.mqtt.broker import Secret
 from simulators.reading import BAD, GOOD, Moment
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def payload_of(signals: Sequence[str], moment: Moment) -> bytes:
 
     Examples
     --------
-    >>> payload_of(["flow_m3_h"], Moment(5, (float("nan"),), BAD))
+    >>> payload_of(["flow_m3_h"], Moment(5, (float("nan"),), (BAD,)))
     b'{"time_ns":5,"values":{"flow_m3_h":null},"quality":{"flow_m3_h":2}}'
     """
     # JSON has no nan, so a value that is not there is null, and bad whatever its moment is.
@@ -77,9 +78,9 @@ def payload_of(signals: Sequence[str], moment: Moment) -> bytes:
         },
     }
     qualities = {
-        signal: BAD if math.isnan(value) else moment.quality
-        for signal, value in zip(signals, moment.values, strict=True)
-        if moment.quality != GOOD or math.isnan(value)
+        signal: BAD if math.isnan(value) else quality
+        for signal, value, quality in zip(signals, moment.values, moment.quality, strict=True)
+        if quality != GOOD or math.isnan(value)
     }
     if qualities:
         document["quality"] = qualities

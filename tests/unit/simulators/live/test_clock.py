@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.clock import ClockSettings, PlantClock
 from simulators.errors import ScenarioError
+from simulators.live.clock import ClockSettings, PlantClock
 from simulators.reading import NS_PER_H, NS_PER_S
 
 NOW_NS = 1_795_384_437_123_456_789

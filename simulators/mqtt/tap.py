@@ -12,9 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from simulators.broker import LOOPBACK
 from simulators.errors import StartError
-from simulators.mqtt_frames import Conversation, Event, FrameError, Subscribed, Taken, does_match
+from simulators.loopback import LOOPBACK
+from simulators.mqtt.frames import Conversation, Event, FrameError, Subscribed, Taken, does_match
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from simulators.broker import Broker, free_port
 from simulators.keys import make_identity, trust_clients
-from simulators.mqtt_publisher import MqttPublisher, payload_of, topic_of
-from simulators.mqtt_tap import MqttTap
-from simulators.opcua_server import NAMESPACE_URI, OpcUaServer
+from simulators.loopback import free_port
+from simulators.mqtt.broker import Broker
+from simulators.mqtt.publisher import MqttPublisher, payload_of, topic_of
+from simulators.mqtt.tap import MqttTap
+from simulators.opcua.server import NAMESPACE_URI, OpcUaServer
 from simulators.reading import Moment, Outlet
 
 _MOST_MESSAGES_UNDER_WAY: Final = 2000

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulators.degradation import WearPath, draw_wear_paths
 from simulators.errors import ScenarioError
 from simulators.machines.kind import MachineKind
+from simulators.wear.laws import WearPath, draw_wear_paths
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -115,7 +115,7 @@ class MachineLives:
             In order; each but the last has ended and been repaired before `time_h`.
         """
         while self._lives[-1].repaired_h <= time_h:
-            (path,) = draw_wear_paths(self._kind.wear_law, self._rng, 1)
+            (path,) = draw_wear_paths(self._kind.modes[0].law, self._rng, 1)
             standstill_h = float(self._rng.uniform(*self._kind.standstill_range_h))
             self._lives.append(Life(self._lives[-1].repaired_h, path, standstill_h))
         return [life for life in self._lives if life.started_h < time_h]
@@ -194,7 +194,7 @@ def draw_lives(
 
 def _draws(kind: MachineKind, rng: np.random.Generator) -> Iterator[WearPath]:
     for _ in range(0, _MOST_DRAWS, _DRAWS_AT_ONCE):
-        yield from draw_wear_paths(kind.wear_law, rng, _DRAWS_AT_ONCE)
+        yield from draw_wear_paths(kind.modes[0].law, rng, _DRAWS_AT_ONCE)
 
 
 def _draw_standstill_h(kind: MachineKind, rng: np.random.Generator) -> float:

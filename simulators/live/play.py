@@ -14,12 +14,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from simulators.clock import Due, PlantClock
 from simulators.errors import DeliveryError
-from simulators.plant import SimulatedMachine
+from simulators.live.clock import Due, PlantClock
+from simulators.live.stage import Stage
+from simulators.plant.machine import SimulatedMachine
 from simulators.progress import Progress
 from simulators.reading import NS_PER_H, NS_PER_S, Moment, Outlet, Readings
-from simulators.stage import Stage
 
 _TICK_S: Final = 0.02
 _PATIENCE_S: Final = 10.0

@@ -4,18 +4,18 @@ A sample is a plain function of seed, machine and machine time: it does not matt
 order or in how many pieces it is asked for.
 """
 
-import zlib
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from simulators.chance import chance, check_seed
 from simulators.conditions import Climate, conditions_of, draw_climate
 from simulators.errors import ScenarioError
-from simulators.lives import MachineLives, Story, draw_lives
 from simulators.machines import BEARING_CONVEYOR, CENTRIFUGAL_PUMP, KINDS, MACHINING_SPINDLE
-from simulators.machines.kind import MachineKind
+from simulators.machines.kind import MachineKind, sensed
+from simulators.plant.lives import MachineLives, Story, draw_lives
 from simulators.reading import BAD, GOOD, NS_PER_H, NS_PER_S, Outlet, Readings
 
 FloatArray = npt.NDArray[np.float64]
@@ -36,9 +36,6 @@ _HEALTHY: Final = Story(fails_in_days=(26.0, 42.0), wear_now=(0.0, 0.0))
 _FAILS_WITHIN_A_WEEK: Final = Story(fails_in_days=(4.0, 6.5), wear_now=(0.35, 0.6))
 _WEARS: Final = Story(fails_in_days=(11.0, 18.0), wear_now=(0.18, 0.36))
 _WAS_REPAIRED: Final = Story(fails_in_days=(-34.0, -24.0), wear_now=(0.0, 0.0))
-
-_Purpose = Literal["climate", "machine", "noise"]
-_PURPOSES: Final[dict[_Purpose, int]] = {"climate": 1, "machine": 2, "noise": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +87,6 @@ SCENARIOS: Final[dict[str, tuple[Role, ...]]] = {
 """Every scenario by name."""
 
 
-def chance(seed: int, name: str, purpose: _Purpose, *more: int) -> np.random.Generator:
-    """Source of chance of one thing in the plant, independent of all others.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the plant, zero or above.
-    name : str
-        Machine or site.
-    purpose : {"climate", "machine", "noise"}
-        What is to be drawn.
-    *more : int
-        Further numbers, such as a block of time.
-
-    Returns
-    -------
-    numpy.random.Generator
-        The same for the same arguments, whatever else was drawn before.
-    """
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), _PURPOSES[purpose], *more])
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedMachine:
     """One machine that can be asked what it measures at any time.
@@ -160,12 +135,14 @@ class SimulatedMachine:
         time_h = time_ns / NS_PER_H
         wear, is_standing = self.lives.state_at(time_h)
         conditions = conditions_of(
-            self.climate, self.phase, time_h, wear, lag_h=self.kind.thermal_lag_h
+            self.climate, self.phase, time_h, wear[np.newaxis], lag_h=self.kind.thermal_lag_h
         )
-        values = self.kind.measure(conditions, self.traits, self._noise(time_ns, step_ns))
-        values = np.round(values, DECIMALS)
+        level = self.kind.levels(conditions, self.traits)
+        noise = self._noise(time_ns, step_ns).T
+        values = np.round(sensed(self.kind, level, noise).T, DECIMALS)
         values[is_standing] = np.nan
-        quality = np.where(is_standing, BAD, GOOD).astype(np.uint8)
+        quality = np.full(values.shape, GOOD, dtype=np.uint8)
+        quality[is_standing] = BAD
         return Readings(time_ns, values, quality)
 
     def _noise(self, time_ns: npt.NDArray[np.int64], step_ns: int) -> FloatArray:
@@ -215,24 +192,6 @@ def build_plant(
         _build_machine(role, seed, now_h - 24.0 * history_days, now_h)
         for role in SCENARIOS[scenario]
     )
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that no generator takes.
-
-    Parameters
-    ----------
-    seed : int
-        What the caller asked for.
-
-    Raises
-    ------
-    ScenarioError
-        If it is below zero.
-    """
-    if seed < 0:
-        msg = f"--seed: {seed} is below zero; give a whole number from 0 up, for example 7"
-        raise ScenarioError(msg)
 
 
 def _build_machine(role: Role, seed: int, start_h: float, now_h: float) -> SimulatedMachine:

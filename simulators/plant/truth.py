@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from simulators.plant import SimulatedMachine
+from simulators.plant.machine import SimulatedMachine
 from simulators.reading import NS_PER_H, NS_PER_S
 
 WEAR_STEP_H: Final = 12.0
@@ -66,7 +66,7 @@ def facts_of(machine: SimulatedMachine, *, start_ns: int, now_ns: int) -> Iterat
             "fact": "life",
             "machine": machine.outlet.machine,
             "kind": machine.outlet.kind,
-            "mode": machine.kind.failure_mode,
+            "mode": machine.kind.modes[0].key,
             "started_at": _iso(life.started_h),
             "onset_at": _iso(life.onset_h),
             "failed_at": _iso(life.failed_h),

@@ -1,0 +1,1 @@
+"""Plays machines on the clock, over real protocols."""

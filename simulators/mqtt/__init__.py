@@ -1,0 +1,1 @@
+"""MQTT as a machine's gateway speaks it, and the broker between."""

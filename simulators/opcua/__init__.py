@@ -1,0 +1,1 @@
+"""OPC UA as a machine's controller speaks it."""

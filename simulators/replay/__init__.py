@@ -1,0 +1,1 @@
+"""Recorded real machines, played as live ones."""

@@ -1,0 +1,1 @@
+"""How machines wear: laws of degradation, each with a true end."""
