@@ -29,12 +29,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-# A second opinion on OPC UA that was not written with our library.
-if command -v npm >/dev/null 2>&1 && [ ! -d .servers/node/node_modules/node-opcua ]; then
-  echo "installing node-opcua for the tests (npm) ..."
+# Second opinions on OPC UA and Sparkplug B that were not written with our libraries.
+if command -v npm >/dev/null 2>&1 && ! cmp -s tests/servers/package.json .servers/node/installed.json; then
+  echo "installing node-opcua and sparkplug-payload for the tests (npm) ..."
   mkdir -p .servers/node
   cp tests/servers/package.json .servers/node/
   (cd .servers/node && npm install --silent --no-audit --no-fund --ignore-scripts >install.log 2>&1) \
-    || { echo "could not install node-opcua; the tests that need it will skip"; tail -3 .servers/node/install.log; }
+    && cp tests/servers/package.json .servers/node/installed.json \
+    || { echo "could not install them; the tests that need them will skip"; tail -3 .servers/node/install.log; }
 fi
 exit 0
