@@ -1,0 +1,110 @@
+"""``staybolt-sim replay``: play recorded machines as live ones."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+
+from simulators.commands.shared import add_folder, add_network, edge_plan, on_stage
+from simulators.progress import Progress
+from simulators.replay.cmapss import parse_units, read_engines
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where to add it.
+    """
+    replay = commands.add_parser(
+        "replay",
+        help="play recorded machines as live ones",
+        description="Play recorded machines over the same servers as invented ones.",
+    )
+    records = replay.add_subparsers(dest="what", required=True, metavar="RECORD")
+    _add_cmapss(
+        records.add_parser(
+            "cmapss",
+            help="NASA's turbofan engines, C-MAPSS",
+            description="Play NASA's turbofan engines, the first half of them over OPC UA and the "
+            "rest over MQTT. Ends when every sample was taken.",
+        )
+    )
+
+
+def _add_cmapss(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser, "folder for plant.json, edge.toml, business/*.csv and the servers' keys")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of the published files, or the one above"
+    )
+    parser.add_argument("--subset", required=True, help="FD001, FD002, FD003 or FD004")
+    parser.add_argument("--units", required=True, help="engines to play, for example 1,5,7-9")
+    parser.add_argument(
+        "--split",
+        choices=("test", "train"),
+        default="test",
+        help="test ends before the failure, train runs to it (default test)",
+    )
+    pace = parser.add_argument_group("pace")
+    for name, default, text in (
+        ("--cycles-per-s", 20.0, "cycles of every engine per second"),
+        ("--hours-per-cycle", 1.0, "machine time between cycles; the last one is now"),
+        ("--wait-s", 120.0, "how long to wait for subscribers, and for the last samples to go"),
+    ):
+        pace.add_argument(
+            name, type=float, default=default, metavar="N", help=f"{text} (default {default:g})"
+        )
+    add_network(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    asyncio.run(_replay(options))
+
+
+async def _replay(options: argparse.Namespace) -> None:
+    from simulators.live.files import write_edge_toml, write_plant_json
+    from simulators.live.stage import Stage, StageSettings
+    from simulators.replay.business import write_replay_business
+    from simulators.replay.play import EDGE_SITE as REPLAY_SITE
+    from simulators.replay.play import ReplaySettings, outlets_of, readings_of, replay
+
+    plan = edge_plan(options)
+    pace = ReplaySettings(options.cycles_per_s, options.hours_per_cycle, options.wait_s)
+    engines = read_engines(
+        options.data, options.subset.upper(), options.split, parse_units(options.units)
+    )
+    settings = StageSettings(
+        options.dir, REPLAY_SITE, tuple(options.trust_client), options.opcua_port, options.mqtt_port
+    )
+    now_ns = time.time_ns()
+    records = [
+        readings_of(engine, now_ns=now_ns, hours_per_cycle=pace.hours_per_cycle)
+        for engine in engines
+    ]
+    outlets = outlets_of(engines)
+    first = {outlet: record.moment(0) for outlet, record in zip(outlets, records, strict=True)}
+    stage = Stage(settings, first)
+    progress = Progress()
+    async with on_stage(stage) as stop:
+        first_ns = min(moment.time_ns for moment in first.values())
+        write_replay_business(options.dir / "business", outlets, first_ns=first_ns, now_ns=now_ns)
+        if plan is not None:
+            write_edge_toml(options.dir / "edge.toml", stage, plan)
+        clock = {
+            "cycles_per_s": pace.cycles_per_s,
+            "hours_per_cycle": pace.hours_per_cycle,
+            "n_cycles": {engine.machine: len(engine.values) for engine in engines},
+        }
+        write_plant_json(options.dir / "plant.json", stage, clock)
+        progress.say(f"the engines are up: {options.dir / 'plant.json'}")
+        sent = await replay(stage, records, pace, progress, stop)
+    for each in sent:
+        print(
+            f"{each.outlet.machine}: {each.n_cycles} cycles, {each.n_samples} samples over "
+            f"{each.outlet.protocol}"
+        )
+    n_samples = sum(each.n_samples for each in sent)
+    print(f"all {n_samples} samples of {len(sent)} engines were taken")

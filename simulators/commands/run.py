@@ -1,0 +1,96 @@
+"""``staybolt-sim run``: play a plant over real protocols until stopped."""
+
+import argparse
+import asyncio
+import time
+
+from simulators.commands.shared import add_folder, add_network, add_seed, edge_plan, on_stage
+from simulators.live.clock import ClockSettings, PlantClock
+from simulators.plant.machine import EDGE_SITE, SCENARIOS, build_plant
+from simulators.progress import Progress
+from simulators.reading import NS_PER_S
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where to add it.
+    """
+    parser = commands.add_parser(
+        "run",
+        help="play a plant over OPC UA and MQTT until stopped",
+        description="Play a plant over OPC UA and MQTT: 60 days of history first, then live, "
+        "until stopped. plant.json appears when everything listens.",
+    )
+    parser.set_defaults(run=_run)
+    add_folder(parser, "folder for plant.json, edge.toml, truth.jsonl and the servers' keys")
+    add_seed(parser)
+    parser.add_argument(
+        "--scenario",
+        default="demo",
+        help=f"which plant: {', '.join(SCENARIOS)} (default demo)",
+    )
+    add_network(parser)
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="play at once, whether or not an edge agent has subscribed",
+    )
+    pace = parser.add_argument_group("pace", "History is played first, then the plant is live.")
+    for name, default, text in (
+        ("--history-days", 60.0, "how far before now the play begins"),
+        ("--slow-days", 10.0, "how much of that, at its end, is played slowly"),
+        ("--fast-h-per-s", 100.0, "machine hours per second before that"),
+        ("--slow-h-per-s", 4.0, "machine hours per second in the slow part"),
+    ):
+        pace.add_argument(
+            name, type=float, default=default, metavar="N", help=f"{text} (default {default:g})"
+        )
+
+
+def _run(options: argparse.Namespace) -> None:
+    asyncio.run(_play(options))
+
+
+async def _play(options: argparse.Namespace) -> None:
+    # asyncua takes half a second to load; offline work does without.
+    from simulators.live.files import write_edge_toml, write_plant_json
+    from simulators.live.play import describe_clock, first_moments, play_plant
+    from simulators.live.stage import Stage, StageSettings
+    from simulators.plant.truth import write_truth
+
+    plan = edge_plan(options)
+    clock = PlantClock(
+        ClockSettings(
+            history_days=options.history_days,
+            slow_days=min(options.slow_days, options.history_days),
+            fast_h_per_s=options.fast_h_per_s,
+            slow_h_per_s=options.slow_h_per_s,
+        ),
+        # Whole seconds, so that plant.json tells exactly what the plant was drawn from.
+        time.time_ns() // NS_PER_S * NS_PER_S,
+    )
+    machines = build_plant(
+        options.scenario,
+        seed=options.seed,
+        now_ns=clock.now_ns,
+        history_days=options.history_days,
+    )
+    settings = StageSettings(
+        options.dir, EDGE_SITE, tuple(options.trust_client), options.opcua_port, options.mqtt_port
+    )
+    stage = Stage(settings, first_moments(machines, clock))
+    progress = Progress()
+    async with on_stage(stage) as stop:
+        write_truth(
+            options.dir / "truth.jsonl", machines, start_ns=clock.start_ns, now_ns=clock.now_ns
+        )
+        if plan is not None:
+            write_edge_toml(options.dir / "edge.toml", stage, plan)
+        write_plant_json(options.dir / "plant.json", stage, describe_clock(clock))
+        progress.say(f"the plant is up: {options.dir / 'plant.json'}")
+        await play_plant(stage, machines, clock, progress, stop, does_wait=not options.no_wait)
+    progress.say("the plant has stopped")
