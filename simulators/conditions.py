@@ -1,4 +1,4 @@
-"""What the day does to a machine: shifts, products and weather.
+"""What the day does to a machine: shifts, breaks, products and weather.
 
 Everything here is a plain function of machine time and of a few numbers drawn once for each
 site or machine, so any moment can be asked for in any order and always has the same answer.
@@ -6,10 +6,12 @@ site or machine, so any moment can be asked for in any order and always has the 
 
 import functools
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from simulators.errors import ScenarioError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -17,11 +19,26 @@ HOURS_PER_DAY: Final = 24.0
 HOURS_PER_WEEK: Final = 168.0
 HOURS_PER_YEAR: Final = 8766.0
 
-_SHIFT_LOAD_RATIO: Final = (0.74, 1.0, 0.92)
+ShiftPlan: TypeAlias = Literal["continuous", "two-shift", "one-shift"]
+SHIFT_PLANS: Final[tuple[ShiftPlan, ...]] = get_args(ShiftPlan)
+
+_SHIFT_LOAD_RATIO: Final[dict[ShiftPlan, tuple[float, float, float]]] = {
+    "continuous": (0.74, 1.0, 0.92),
+    "two-shift": (0.0, 1.0, 0.92),
+    "one-shift": (0.0, 1.0, 0.0),
+}
 """Load of the night, early and late shift (from 22, 6 and 14 o'clock) on a working day."""
 
-_WEEKEND_LOAD_RATIO: Final = 0.85
+_WEEKEND_LOAD_RATIO: Final[dict[ShiftPlan, float]] = {
+    "continuous": 0.85,
+    "two-shift": 0.0,
+    "one-shift": 0.0,
+}
 """What is left of the load on Saturdays and Sundays."""
+
+_BREAK_BEGINS_H: Final = 4.0
+_BREAK_H: Final = 0.5
+"""Where people work in shifts, half an hour of rest four hours into each. [h]"""
 
 _LOAD_SWING_RATIO: Final = 0.035
 _LOAD_SWING_PERIODS_H: Final = (5.3, 31.0, 97.0)
@@ -57,6 +74,34 @@ class Climate:
     day_c: float
     weather_c: float
     weather_phase: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """How a machine is worked.
+
+    Parameters
+    ----------
+    shift_plan : {"continuous", "two-shift", "one-shift"}
+        When: round the clock with less by night and at weekends; on working days from 6 to 22
+        or to 14 o'clock local time, with half an hour of rest in each shift, idle besides.
+    product_load_ratio : tuple of float
+        What each of the three products asks of it, over the usual.
+    """
+
+    shift_plan: ShiftPlan = "continuous"
+    product_load_ratio: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.shift_plan not in SHIFT_PLANS:
+            msg = f"shift_plan: {self.shift_plan!r} is not one of {', '.join(SHIFT_PLANS)}"
+            raise ScenarioError(msg)
+        if not all(0.1 <= ratio <= 1.5 for ratio in self.product_load_ratio):
+            msg = (
+                f"product_load_ratio: {self.product_load_ratio} asks of the machine what none "
+                "does; give three numbers from 0.1 to 1.5"
+            )
+            raise ScenarioError(msg)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,31 +185,43 @@ def ambient_c(climate: Climate, time_h: FloatArray) -> FloatArray:
     return np.asarray(climate.mean_c + swing)
 
 
-def shift_load_ratio(local_h: FloatArray) -> FloatArray:
+def shift_load_ratio(local_h: FloatArray, plan: ShiftPlan = "continuous") -> FloatArray:
     """Load that the shift plan asks for.
 
     Parameters
     ----------
     local_h : ndarray of shape (n_times,)
         Local hours since 1970-01-01. [h]
+    plan : {"continuous", "two-shift", "one-shift"}
+        The plan.
 
     Returns
     -------
     ndarray of shape (n_times,)
-        Load over rated load, repeating every week.
+        Load over rated load, repeating every week; 0 where nobody works.
 
     Examples
     --------
     >>> monday_h = 96.0
     >>> shift_load_ratio(monday_h + np.array([3.0, 7.0, 15.0, 23.0])).tolist()
     [0.74, 1.0, 0.92, 0.74]
+    >>> shift_load_ratio(monday_h + np.array([3.0, 7.0, 10.25, 15.0]), "one-shift").tolist()
+    [0.0, 1.0, 0.0, 0.0]
     """
     shift = np.floor((local_h + 2.0) / 8.0).astype(np.int64) % 3
     day = np.floor((local_h - _HOURS_TO_FIRST_MONDAY) / HOURS_PER_DAY).astype(np.int64) % 7
-    return np.asarray(_SHIFT_LOAD_RATIO)[shift] * np.where(day >= 5, _WEEKEND_LOAD_RATIO, 1.0)
+    load = np.asarray(_SHIFT_LOAD_RATIO[plan])[shift]
+    load = load * np.where(day >= 5, _WEEKEND_LOAD_RATIO[plan], 1.0)
+    if plan == "continuous":
+        return load
+    in_shift_h = (local_h + 2.0) % 8.0
+    is_rest = (in_shift_h >= _BREAK_BEGINS_H) & (in_shift_h < _BREAK_BEGINS_H + _BREAK_H)
+    return np.where(is_rest, 0.0, load)
 
 
-def lagged_shift_load_ratio(local_h: FloatArray, lag_h: float) -> FloatArray:
+def lagged_shift_load_ratio(
+    local_h: FloatArray, lag_h: float, plan: ShiftPlan = "continuous"
+) -> FloatArray:
     """Shift load as a first-order lag remembers it, once transients have died out.
 
     Solves ``lag * y' = load - y`` for the weekly plan, whose steady answer repeats weekly too.
@@ -175,18 +232,20 @@ def lagged_shift_load_ratio(local_h: FloatArray, lag_h: float) -> FloatArray:
         Local hours since 1970-01-01. [h]
     lag_h : float
         Time constant of the lag. [h]
+    plan : {"continuous", "two-shift", "one-shift"}
+        The plan.
 
     Returns
     -------
     ndarray of shape (n_times,)
         Load over rated load, smoothed.
     """
-    grid_h, smooth = _week_with_lag(lag_h)
+    grid_h, smooth = _week_with_lag(lag_h, plan)
     return np.interp(local_h, grid_h, smooth, period=HOURS_PER_WEEK)
 
 
 @functools.cache
-def _week_with_lag(lag_h: float) -> tuple[FloatArray, FloatArray]:
+def _week_with_lag(lag_h: float, plan: ShiftPlan) -> tuple[FloatArray, FloatArray]:
     """One week of the lagged plan on a fine grid."""
     n_steps = round(HOURS_PER_WEEK / _LAG_GRID_H)
     grid_h: FloatArray = _LAG_GRID_H * np.arange(n_steps, dtype=np.float64)
@@ -195,13 +254,19 @@ def _week_with_lag(lag_h: float) -> tuple[FloatArray, FloatArray]:
     # A lag is a convolution with falling weights, and the plan repeats: a circular one. Each
     # point remembers the steps before it, not its own, which has only begun.
     smooth = np.fft.irfft(
-        np.fft.rfft(shift_load_ratio(grid_h)) * np.fft.rfft(np.roll(weights, 1)), n_steps
+        np.fft.rfft(shift_load_ratio(grid_h, plan)) * np.fft.rfft(np.roll(weights, 1)), n_steps
     )
     return grid_h, smooth
 
 
 def conditions_of(
-    climate: Climate, phase: FloatArray, time_h: FloatArray, wear: FloatArray, *, lag_h: float
+    climate: Climate,
+    phase: FloatArray,
+    time_h: FloatArray,
+    wear: FloatArray,
+    *,
+    lag_h: float,
+    regime: Regime = Regime(),
 ) -> Conditions:
     """Everything a machine is under at the given times.
 
@@ -217,6 +282,8 @@ def conditions_of(
         0 healthy to 1 failed, a row for each failure mode.
     lag_h : float
         Thermal time constant of the machine. [h]
+    regime : Regime
+        How it is worked.
 
     Returns
     -------
@@ -227,15 +294,20 @@ def conditions_of(
     swing = _LOAD_SWING_RATIO * np.sin(
         2 * np.pi * time_h[:, np.newaxis] / np.asarray(_LOAD_SWING_PERIODS_H) + phase
     ).sum(axis=1)
-    shift_number = np.floor((local_h + 2.0) / 8.0)
+    program = _program_of_shift(np.floor((local_h + 2.0) / 8.0), phase)
+    product = np.asarray(regime.product_load_ratio)
+    plan_ratio = shift_load_ratio(local_h, regime.shift_plan)
+    is_idle = plan_ratio == 0
+    lagged_ratio = lagged_shift_load_ratio(local_h, lag_h, regime.shift_plan)
     return Conditions(
         time_h=time_h,
         wear=wear,
-        load_ratio=shift_load_ratio(local_h) + swing,
-        lagged_load_ratio=lagged_shift_load_ratio(local_h, lag_h) + swing,
+        load_ratio=np.where(is_idle, 0.0, (plan_ratio + swing) * product[program]),
+        # What was asked of it on the whole: a body of metal does not follow single products.
+        lagged_load_ratio=np.maximum(lagged_ratio + swing, 0.0) * product.mean(),
         ambient_c=ambient_c(climate, time_h),
-        program=_program_of_shift(shift_number, phase),
-        is_idle=np.zeros(time_h.shape, dtype=np.bool_),
+        program=program,
+        is_idle=is_idle,
     )
 
 

@@ -6,7 +6,11 @@ from datetime import UTC, datetime
 from simulators.chance import check_seed
 from simulators.commands.shared import add_folder, add_seed
 from simulators.errors import ScenarioError
+from simulators.machines import KINDS
+from simulators.plant.fleet import FleetPlan, fleet_of, write_fleet
 from simulators.plant.run_to_failure import write_run_to_failure
+from simulators.progress import Progress
+from simulators.reading import NS_PER_H, NS_PER_S
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,7 +22,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         Where to add it.
     """
     generate = commands.add_parser(
-        "generate", help="make data offline, as CSV", description="Make data offline, as CSV."
+        "generate",
+        help="make data offline, as CSV or Parquet",
+        description="Make data offline, without any server.",
     )
     things = generate.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_run_to_failure(
@@ -27,6 +33,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
             help="machines from new to failed, a file a kind",
             description="Write machines from new to failed, one CSV for each kind, to fit health "
             "models on.",
+        )
+    )
+    _add_telemetry(
+        things.add_parser(
+            "telemetry",
+            help="a fleet's samples, a Parquet file a machine",
+            description="Write telemetry/<machine>.parquet for each machine, with a column for "
+            "each signal, and what is true of it to truth/<machine>.jsonl.",
         )
     )
     _add_business(
@@ -45,7 +59,37 @@ def _add_run_to_failure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--units-per-kind", type=int, default=20, metavar="N", help="units in a file (default 20)"
     )
+    parser.add_argument(
+        "--modes",
+        choices=("all", "first"),
+        default="all",
+        help="all failure modes of a kind compete, or only its most usual one (default all)",
+    )
     parser.set_defaults(run=_generate_run_to_failure)
+
+
+def _add_telemetry(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser, "folder for telemetry/ and truth/")
+    add_seed(parser)
+    parser.add_argument(
+        "--kinds",
+        default=",".join(KINDS),
+        metavar="KINDS",
+        help="kinds of machine between commas, taken in turn (default all)",
+    )
+    for name, default, kind, text in (
+        ("--machines", 7, int, "how many machines"),
+        ("--days", 30.0, float, "how long, ending at --until"),
+        ("--step-s", 60, int, "seconds between samples: 1, 10, 60, 600, ..."),
+        ("--processes", 1, int, "processes that share the work; they change no byte"),
+    ):
+        parser.add_argument(
+            name, type=kind, default=default, metavar="N", help=f"{text} (default {default:g})"
+        )
+    parser.add_argument(
+        "--until", metavar="TIME", help="where the samples end, 2026-01-31 (default now)"
+    )
+    parser.set_defaults(run=_generate_telemetry)
 
 
 def _add_business(parser: argparse.ArgumentParser) -> None:
@@ -59,9 +103,30 @@ def _add_business(parser: argparse.ArgumentParser) -> None:
 
 def _generate_run_to_failure(options: argparse.Namespace) -> None:
     paths = write_run_to_failure(
-        options.dir, seed=options.seed, units_per_kind=options.units_per_kind
+        options.dir,
+        seed=options.seed,
+        units_per_kind=options.units_per_kind,
+        n_modes=1 if options.modes == "first" else None,
     )
     print("\n".join(str(path) for path in paths))
+
+
+def _generate_telemetry(options: argparse.Namespace) -> None:
+    until = datetime.now(UTC) if options.until is None else _moment(options.until)
+    check_seed(options.seed)
+    step_ns = max(options.step_s, 1) * NS_PER_S
+    length_ns = round(options.days * 24 * NS_PER_H)
+    start_ns = (int(until.timestamp()) * NS_PER_S - length_ns) // step_ns * step_ns
+    roles = fleet_of([kind.strip() for kind in options.kinds.split(",")], options.machines)
+    plan = FleetPlan(roles, options.seed, start_ns, options.days, options.step_s)
+    progress = Progress()
+    n_samples = 0
+    for number, n_written in enumerate(
+        write_fleet(options.dir, plan, n_processes=options.processes), 1
+    ):
+        n_samples += n_written
+        progress.show(f"  {number} of {len(roles)} machines")
+    print(f"{n_samples} samples of {len(roles)} machines in {options.dir / 'telemetry'}")
 
 
 def _generate_business(options: argparse.Namespace) -> None:

@@ -6,9 +6,11 @@ import time
 
 from simulators.commands.shared import add_folder, add_network, add_seed, edge_plan, on_stage
 from simulators.live.clock import ClockSettings, PlantClock
-from simulators.plant.machine import EDGE_SITE, SCENARIOS, build_plant
+from simulators.plant.machine import build_plant
 from simulators.progress import Progress
 from simulators.reading import NS_PER_S
+from simulators.scenarios.loading import load_scenario, scenario_names
+from simulators.scenarios.schema import ClockSection
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,7 +33,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument(
         "--scenario",
         default="demo",
-        help=f"which plant: {', '.join(SCENARIOS)} (default demo)",
+        help=f"which plant: {', '.join(scenario_names())} (default demo)",
     )
     add_network(parser)
     parser.add_argument(
@@ -40,19 +42,29 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help="play at once, whether or not an edge agent has subscribed",
     )
     pace = parser.add_argument_group("pace", "History is played first, then the plant is live.")
-    for name, default, text in (
-        ("--history-days", 60.0, "how far before now the play begins"),
-        ("--slow-days", 10.0, "how much of that, at its end, is played slowly"),
-        ("--fast-h-per-s", 100.0, "machine hours per second before that"),
-        ("--slow-h-per-s", 4.0, "machine hours per second in the slow part"),
+    for name, text in (
+        ("--history-days", "how far before now the play begins"),
+        ("--slow-days", "how much of that, at its end, is played slowly"),
+        ("--fast-h-per-s", "machine hours per second before that"),
+        ("--slow-h-per-s", "machine hours per second in the slow part"),
     ):
         pace.add_argument(
-            name, type=float, default=default, metavar="N", help=f"{text} (default {default:g})"
+            name, type=float, metavar="N", help=f"{text} (default: what the scenario says)"
         )
 
 
 def _run(options: argparse.Namespace) -> None:
     asyncio.run(_play(options))
+
+
+def _pace(options: argparse.Namespace, scenario: ClockSection) -> ClockSettings:
+    """Options win over the scenario; a short history is all slow."""
+    pace = {
+        name: chosen if (chosen := getattr(options, name)) is not None else value
+        for name, value in scenario.model_dump().items()
+    }
+    pace["slow_days"] = min(pace["slow_days"], pace["history_days"])
+    return ClockSettings(**pace)
 
 
 async def _play(options: argparse.Namespace) -> None:
@@ -62,25 +74,23 @@ async def _play(options: argparse.Namespace) -> None:
     from simulators.live.stage import Stage, StageSettings
     from simulators.plant.truth import write_truth
 
+    scenario = load_scenario(options.scenario)
     plan = edge_plan(options)
-    clock = PlantClock(
-        ClockSettings(
-            history_days=options.history_days,
-            slow_days=min(options.slow_days, options.history_days),
-            fast_h_per_s=options.fast_h_per_s,
-            slow_h_per_s=options.slow_h_per_s,
-        ),
-        # Whole seconds, so that plant.json tells exactly what the plant was drawn from.
-        time.time_ns() // NS_PER_S * NS_PER_S,
-    )
+    # Whole seconds, so that plant.json tells exactly what the plant was drawn from.
+    now_ns = time.time_ns() // NS_PER_S * NS_PER_S
+    clock = PlantClock(_pace(options, scenario.file.clock), now_ns)
     machines = build_plant(
-        options.scenario,
+        scenario.roles,
         seed=options.seed,
         now_ns=clock.now_ns,
-        history_days=options.history_days,
+        history_days=clock.settings.history_days,
     )
     settings = StageSettings(
-        options.dir, EDGE_SITE, tuple(options.trust_client), options.opcua_port, options.mqtt_port
+        options.dir,
+        scenario.file.site,
+        tuple(options.trust_client),
+        options.opcua_port,
+        options.mqtt_port,
     )
     stage = Stage(settings, first_moments(machines, clock))
     progress = Progress()

@@ -1,4 +1,4 @@
-"""Drive bearing of a belt conveyor: a spall that grows on the outer race.
+"""Drive bearing of a belt conveyor: a spall that grows on a race or on a ball.
 
 A 15 kW four-pole motor drives the belt at 50 Hz, so it turns at 1500/min less its slip. The
 velocity level of a healthy drive lies in zone A of ISO 20816-3 for small machines on stiff
@@ -6,6 +6,10 @@ ground (below 1.4 mm/s); a drive is lost well inside zone D, which begins at 4.5
 Kurtosis of the acceleration is 3 for the noise of a sound bearing, climbs with the first single
 impacts, and comes back towards 3 as the damage spreads all around the race, so a high kurtosis
 means early damage and a high velocity late damage. [2]_ [3]_ Friction warms the bearing late.
+A spall on the inner race goes through the load zone once a turn: its blows are heard through more
+parts, weaker, but stay single for longer. A spalled ball tilts and hits both races now and then;
+it shows least in the level, and warms the bearing most. The frequencies that tell them apart are
+in raw vibration only (`simulators.vibration`).
 
 References
 ----------
@@ -40,6 +44,12 @@ _KURTOSIS_PEAK: Final = 5.5
 _KURTOSIS_PEAK_WEAR: Final = 0.3
 _RATED_RISE_C: Final = 31.0
 _FRICTION_RISE_C: Final = 24.0
+_INNER_MM_S: Final = 6.9
+_BALL_MM_S: Final = 5.6
+_INNER_KURTOSIS_PEAK_WEAR: Final = 0.5
+_BALL_FRICTION_RATIO: Final = 1.3
+_STOPPED_RATIO: Final = 0.04
+"""What is left of the vibration of a drive that stands: its neighbours'."""
 
 
 def bearing_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
@@ -57,12 +67,19 @@ def bearing_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
     ndarray of shape (5, n_times)
         Vibration [mm/s], kurtosis [1], bearing temperature [°C], current [A], speed [1/min].
     """
-    load, (wear,) = conditions.load_ratio, conditions.wear
-    speed_rpm = _SYNCHRONOUS_RPM * (1.0 - _RATED_SLIP_RATIO * load)
+    load, (outer, inner, ball) = conditions.load_ratio, conditions.wear
+    is_turning = np.where(conditions.is_idle, 0.0, 1.0)
+    speed_rpm = _SYNCHRONOUS_RPM * (1.0 - _RATED_SLIP_RATIO * load) * is_turning
     healthy_mm_s = _HEALTHY_MM_S * np.exp(0.09 * traits[0]) * (0.8 + 0.2 * load)
-    spall_mm_s = _SPALL_MM_S * wear**1.2 * (0.75 + 0.25 * load)
-    # Rises as w, falls as exp(-w): highest where the first spall is still a single impact.
-    early = wear / _KURTOSIS_PEAK_WEAR * np.exp(1.0 - wear / _KURTOSIS_PEAK_WEAR)
+    spall_mm_s = joined_levels(
+        _SPALL_MM_S * outer**1.2, _INNER_MM_S * inner**1.2, _BALL_MM_S * ball**1.2
+    ) * (0.75 + 0.25 * load)
+    early = (
+        _single_impacts(outer, _KURTOSIS_PEAK_WEAR)
+        + 1.15 * _single_impacts(inner, _INNER_KURTOSIS_PEAK_WEAR)
+        + 0.7 * _single_impacts(ball, _KURTOSIS_PEAK_WEAR)
+    )
+    friction = outer**2 + inner**2 + _BALL_FRICTION_RATIO * ball**2
     kurtosis = (
         _GAUSSIAN_KURTOSIS
         + 0.12
@@ -72,12 +89,18 @@ def bearing_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
     rise_c = (_RATED_RISE_C + 1.8 * traits[1]) * conditions.lagged_load_ratio**1.5
     current_a = np.hypot(_NO_LOAD_CURRENT_A + 0.3 * traits[2], _LOAD_CURRENT_A * load)
     return np.stack([
-        joined_levels(healthy_mm_s, spall_mm_s),
+        joined_levels(healthy_mm_s, spall_mm_s) * np.maximum(is_turning, _STOPPED_RATIO),
         kurtosis,
-        conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**2,
-        current_a * (1.0 + 0.03 * wear**2),
+        conditions.ambient_c + rise_c + _FRICTION_RISE_C * friction,
+        current_a * (1.0 + 0.03 * friction) * is_turning,
         speed_rpm,
     ])
+
+
+def _single_impacts(wear: FloatArray, peak_wear: float) -> FloatArray:
+    """Rise as w and fall as exp(-w): highest where the first spall is still a single impact."""
+    share = wear / peak_wear
+    return np.asarray(share * np.exp(1.0 - share))
 
 
 BEARING_CONVEYOR: Final = MachineKind(
@@ -100,6 +123,26 @@ BEARING_CONVEYOR: Final = MachineKind(
                 growth_spread_ratio=0.18,
                 power=1.6,
                 jumps=60.0,
+            ),
+        ),
+        FailureMode(
+            "inner-race-spall",
+            GammaWear(
+                onset_range_h=(55 * 24.0, 140 * 24.0),
+                growth_h=22 * 24.0,
+                growth_spread_ratio=0.2,
+                power=1.5,
+                jumps=60.0,
+            ),
+        ),
+        FailureMode(
+            "ball-spall",
+            GammaWear(
+                onset_range_h=(60 * 24.0, 170 * 24.0),
+                growth_h=25 * 24.0,
+                growth_spread_ratio=0.22,
+                power=1.4,
+                jumps=50.0,
             ),
         ),
     ),

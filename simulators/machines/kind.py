@@ -153,26 +153,3 @@ def joined_levels(*levels: FloatArray) -> FloatArray:
     5.0
     """
     return np.asarray(np.sqrt(np.sum(np.square(np.stack(levels)), axis=0)))
-
-
-def sensed(kind: MachineKind, level: FloatArray, noise: FloatArray) -> FloatArray:
-    """Add the noise of its sensors to the signals of a machine.
-
-    Parameters
-    ----------
-    kind : MachineKind
-        Whose sensors.
-    level : ndarray of shape (n_signals, n_times)
-        Signals without noise.
-    noise : ndarray of shape (n_signals, n_times)
-        Standard normal.
-
-    Returns
-    -------
-    ndarray of shape (n_signals, n_times)
-        Signals as sensors give them.
-    """
-    ratio = np.array([[sensor.noise_ratio] for sensor in kind.sensors])
-    absolute = np.array([[sensor.noise] for sensor in kind.sensors])
-    sensed_level: FloatArray = level + (ratio * level + absolute) * noise
-    return sensed_level

@@ -1,8 +1,10 @@
-"""Motor spindle of a machining centre: its front bearings lose preload and wear.
+"""Motor spindle of a machining centre: bearings wear, tools blunt, the rotor loses its balance.
 
 Three products take turns, each with its speed and cutting torque. Worn front bearings rub: the
 friction torque grows, power and temperature with it, and the loose shaft vibrates, more at higher
-speed. Spindle bearings are the part that fails most often in machine tools. [1]_ Vibration
+speed. Spindle bearings are the part that fails most often in machine tools. [1]_ A blunt tool
+takes more torque to cut and shakes a little more. An unbalanced rotor shakes with the square
+of its speed and costs nothing else. Vibration
 levels span from a new spindle to one that ISO/TR 17243 would have taken out of service. [2]_
 
 References
@@ -21,7 +23,7 @@ import numpy.typing as npt
 
 from simulators.conditions import Conditions
 from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
-from simulators.wear.laws import GammaWear
+from simulators.wear.laws import ExponentialWear, GammaWear, WienerWear
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -35,6 +37,11 @@ _DRIVE_EFFICIENCY_RATIO: Final = 0.92
 _IDLE_KW: Final = 0.9
 _RATED_RISE_C: Final = 19.0
 _FRICTION_RISE_C: Final = 21.0
+_BLUNT_TORQUE_RATIO: Final = 0.38
+_BLUNT_MM_S: Final = 1.3
+_UNBALANCE_MM_S: Final = 4.1
+_STOPPED_RATIO: Final = 0.04
+"""What is left of the vibration of a spindle that stands: its neighbours'."""
 
 
 def spindle_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
@@ -53,22 +60,30 @@ def spindle_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
         Vibration [mm/s], spindle power [kW], spindle temperature [°C], torque [N·m], speed
         [1/min].
     """
-    load, (wear,) = conditions.load_ratio, conditions.wear
+    load, (wear, blunt, unbalanced) = conditions.load_ratio, conditions.wear
+    is_turning = np.where(conditions.is_idle, 0.0, 1.0)
     speed_rpm = _PROGRAM_RPM[conditions.program]
     speed_ratio = speed_rpm / _PROGRAM_RPM[1]
     friction_nm = _FRICTION_NM * np.exp(0.06 * traits[1]) + _WORN_FRICTION_NM * wear**1.1
-    torque_nm = _PROGRAM_TORQUE_NM[conditions.program] * (0.55 + 0.45 * load) + friction_nm
+    cutting_nm = _PROGRAM_TORQUE_NM[conditions.program] * (0.55 + 0.45 * load)
+    torque_nm = cutting_nm * (1.0 + _BLUNT_TORQUE_RATIO * blunt) + friction_nm
     shaft_kw = 2 * np.pi * speed_rpm / 60.0 * torque_nm / 1000.0
-    power_kw = _IDLE_KW + 0.03 * traits[3] + shaft_kw / _DRIVE_EFFICIENCY_RATIO
+    power_kw = _IDLE_KW + 0.03 * traits[3] + shaft_kw / _DRIVE_EFFICIENCY_RATIO * is_turning
     healthy_mm_s = _HEALTHY_MM_S * np.exp(0.09 * traits[0]) * speed_ratio**2
     loose_mm_s = _LOOSE_MM_S * wear**1.1 * speed_ratio**2
     rise_c = (_RATED_RISE_C + 0.9 * traits[2]) * conditions.lagged_load_ratio
     return np.stack([
-        joined_levels(healthy_mm_s, loose_mm_s),
+        joined_levels(
+            healthy_mm_s,
+            loose_mm_s,
+            _BLUNT_MM_S * blunt**1.5 * (0.4 + 0.6 * load),
+            _UNBALANCE_MM_S * unbalanced * speed_ratio**2,
+        )
+        * np.maximum(is_turning, _STOPPED_RATIO),
         power_kw,
         conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**1.4,
-        torque_nm,
-        speed_rpm,
+        torque_nm * is_turning,
+        speed_rpm * is_turning,
     ])
 
 
@@ -92,6 +107,24 @@ MACHINING_SPINDLE: Final = MachineKind(
                 growth_spread_ratio=0.2,
                 power=1.5,
                 jumps=80.0,
+            ),
+        ),
+        FailureMode(
+            "tool-wear",
+            ExponentialWear(
+                onset_range_h=(50 * 24.0, 140 * 24.0),
+                growth_h=22 * 24.0,
+                growth_spread_ratio=0.25,
+                curvature=1.2,
+            ),
+        ),
+        FailureMode(
+            "imbalance",
+            WienerWear(
+                onset_range_h=(55 * 24.0, 160 * 24.0),
+                growth_h=28 * 24.0,
+                growth_spread_ratio=0.3,
+                noise=0.12,
             ),
         ),
     ),

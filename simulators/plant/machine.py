@@ -1,41 +1,38 @@
-"""The demo plant: twelve machines of three kinds at four sites, and what they measure.
+"""A machine that can be asked what it measures at any time.
 
 A sample is a plain function of seed, machine and machine time: it does not matter when, in what
-order or in how many pieces it is asked for.
+order or in how many pieces it is asked for. What a machine is under is worked out every ten
+minutes and its signals run straight in between, so that a shift sets in over ten minutes, and so
+that a month at one sample a minute and the present at one a second are cut from the same cloth.
+Times of failure and repair are exact.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from simulators.chance import chance, check_seed
-from simulators.conditions import Climate, conditions_of, draw_climate
-from simulators.errors import ScenarioError
-from simulators.machines import BEARING_CONVEYOR, CENTRIFUGAL_PUMP, KINDS, MACHINING_SPINDLE
-from simulators.machines.kind import MachineKind, sensed
+from simulators.conditions import Climate, Regime, conditions_of, draw_climate
+from simulators.machines import KINDS
+from simulators.machines.kind import MachineKind
 from simulators.plant.lives import MachineLives, Story, draw_lives
-from simulators.reading import BAD, GOOD, NS_PER_H, NS_PER_S, Outlet, Readings
+from simulators.plant.maintenance import MaintenancePolicy
+from simulators.plant.noise import Float32Array, noise_at
+from simulators.reading import BAD, GOOD, NS_PER_H, Outlet, Readings
 
 FloatArray = npt.NDArray[np.float64]
-
-EDGE_SITE: Final = "plant-demo"
-"""The demo's one edge agent serves the whole plant under this site name."""
 
 HISTORY_DAYS: Final = 60.0
 """How far before now the play begins. [days]"""
 
+KNOT_NS: Final = NS_PER_H // 6
+"""Time between the knots at which conditions are worked out. [ns]"""
+
 DECIMALS: Final = 4
 """What sensors resolve; nothing here is measured to more digits."""
-
-_NOISE_BLOCK: Final = 512
-_SITE_UTC_OFFSETS_H: Final = {"site-01": 1.0, "site-02": 1.0, "site-03": 8.0, "site-04": 1.0}
-
-_HEALTHY: Final = Story(fails_in_days=(26.0, 42.0), wear_now=(0.0, 0.0))
-_FAILS_WITHIN_A_WEEK: Final = Story(fails_in_days=(4.0, 6.5), wear_now=(0.35, 0.6))
-_WEARS: Final = Story(fails_in_days=(11.0, 18.0), wear_now=(0.18, 0.36))
-_WAS_REPAIRED: Final = Story(fails_in_days=(-34.0, -24.0), wear_now=(0.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +43,24 @@ class Role:
     ----------
     outlet : Outlet
         How it is seen.
-    story : Story
-        What is to become of it.
+    story : Story or None
+        What is to become of it; None leaves that to chance.
+    regime : Regime
+        How it is worked.
+    modes : tuple of str
+        Failure modes that it can suffer from; all of its kind if empty.
+    policy : MaintenancePolicy
+        How well it is looked after, if it has no story.
+    utc_offset_h : float
+        Local time of its site less UTC. [h]
     """
 
     outlet: Outlet
-    story: Story
-
-
-def _role(kind: MachineKind, name: str, number: int, story: Story) -> Role:
-    is_pump = kind is CENTRIFUGAL_PUMP
-    outlet = Outlet(
-        machine=f"{name}-{number:02}",
-        kind=kind.key,
-        site=f"site-{number:02}",
-        customer=f"cust-{number:03}",
-        protocol="mqtt" if is_pump else "opcua",
-        server="" if is_pump else f"{name}s",
-        signals=kind.signals,
-    )
-    return Role(outlet, story)
-
-
-SCENARIOS: Final[dict[str, tuple[Role, ...]]] = {
-    "demo": (
-        _role(BEARING_CONVEYOR, "conveyor", 1, _FAILS_WITHIN_A_WEEK),
-        _role(BEARING_CONVEYOR, "conveyor", 2, _HEALTHY),
-        _role(BEARING_CONVEYOR, "conveyor", 3, _HEALTHY),
-        _role(BEARING_CONVEYOR, "conveyor", 4, _HEALTHY),
-        _role(CENTRIFUGAL_PUMP, "pump", 1, _HEALTHY),
-        _role(CENTRIFUGAL_PUMP, "pump", 2, _HEALTHY),
-        _role(CENTRIFUGAL_PUMP, "pump", 3, _WAS_REPAIRED),
-        _role(CENTRIFUGAL_PUMP, "pump", 4, _HEALTHY),
-        _role(MACHINING_SPINDLE, "spindle", 1, _HEALTHY),
-        _role(MACHINING_SPINDLE, "spindle", 2, _WEARS),
-        _role(MACHINING_SPINDLE, "spindle", 3, _HEALTHY),
-        _role(MACHINING_SPINDLE, "spindle", 4, _HEALTHY),
-    )
-}
-"""Every scenario by name."""
+    story: Story | None = None
+    regime: Regime = Regime()  # noqa: RUF009 - frozen
+    modes: tuple[str, ...] = ()
+    policy: MaintenancePolicy = MaintenancePolicy()  # noqa: RUF009 - frozen
+    utc_offset_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +77,8 @@ class SimulatedMachine:
         Seed of the plant.
     climate : Climate
         Weather and working hours of its site.
+    regime : Regime
+        How it is worked.
     phase : ndarray of shape (3,)
         Where its product mix stands at time 0. [rad]
     traits : ndarray of shape (n_traits,)
@@ -113,6 +91,7 @@ class SimulatedMachine:
     kind: MachineKind
     seed: int
     climate: Climate
+    regime: Regime
     phase: FloatArray
     traits: FloatArray
     lives: MachineLives
@@ -132,78 +111,130 @@ class SimulatedMachine:
         Readings
             Bad quality and ``nan`` while it stands still.
         """
-        time_h = time_ns / NS_PER_H
-        wear, is_standing = self.lives.state_at(time_h)
-        conditions = conditions_of(
-            self.climate, self.phase, time_h, wear[np.newaxis], lag_h=self.kind.thermal_lag_h
-        )
-        level = self.kind.levels(conditions, self.traits)
-        noise = self._noise(time_ns, step_ns).T
-        values = np.round(sensed(self.kind, level, noise).T, DECIMALS)
+        _, is_standing = self.lives.state_at(time_ns / NS_PER_H)
+        level = self.levels_at(time_ns)
+        noise = noise_at(self.seed, self.outlet.machine, time_ns, step_ns, len(level))
+        sensed = level + spread_of(self.kind, level) * noise
+        values: FloatArray = sensed.T.astype(np.float64).round(DECIMALS)
         values[is_standing] = np.nan
         quality = np.full(values.shape, GOOD, dtype=np.uint8)
         quality[is_standing] = BAD
         return Readings(time_ns, values, quality)
 
-    def _noise(self, time_ns: npt.NDArray[np.int64], step_ns: int) -> FloatArray:
-        point = time_ns // step_ns
-        block = point // _NOISE_BLOCK
-        noise = np.empty((time_ns.size, len(self.kind.signals)))
-        for number in np.unique(block):
-            rng = chance(self.seed, self.outlet.machine, "noise", step_ns // NS_PER_S, int(number))
-            drawn = rng.standard_normal((_NOISE_BLOCK, noise.shape[1]))
-            is_here = block == number
-            noise[is_here] = drawn[point[is_here] - number * _NOISE_BLOCK]
-        return noise
+    def levels_at(self, time_ns: npt.NDArray[np.int64]) -> Float32Array:
+        """Signals without noise.
+
+        Parameters
+        ----------
+        time_ns : ndarray of int64, shape (n_times,)
+            Machine times, in any order. [ns since 1970-01-01 UTC]
+
+        Returns
+        -------
+        ndarray of float32, shape (n_signals, n_times)
+            In the units of their names, as if the machine ran.
+        """
+        before = time_ns // KNOT_NS
+        share = ((time_ns - before * KNOT_NS) / KNOT_NS).astype(np.float32)
+        knots, place = np.unique(np.concatenate([before, before + 1]), return_inverse=True)
+        level = self.levels_at_knots(knots)
+        low, high = level[:, place[: before.size]], level[:, place[before.size :]]
+        return low + (high - low) * share
+
+    def levels_at_knots(self, knots: npt.NDArray[np.int64]) -> Float32Array:
+        """Signals without noise where conditions are worked out.
+
+        Parameters
+        ----------
+        knots : ndarray of int64, shape (n_knots,)
+            Ten-minute steps since 1970-01-01 UTC.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_signals, n_knots)
+            In the units of their names, as if the machine ran.
+        """
+        time_h: FloatArray = knots.astype(np.float64) * (KNOT_NS / NS_PER_H)
+        wear, _ = self.lives.state_at(time_h)
+        conditions = conditions_of(
+            self.climate,
+            self.phase,
+            time_h,
+            wear,
+            lag_h=self.kind.thermal_lag_h,
+            regime=self.regime,
+        )
+        return self.kind.levels(conditions, self.traits).astype(np.float32)
+
+
+Level = TypeVar("Level", Float32Array, FloatArray)
+
+
+def spread_of(kind: MachineKind, level: Level) -> Level:
+    """Say how much sensors scatter at some level.
+
+    Parameters
+    ----------
+    kind : MachineKind
+        Whose sensors.
+    level : ndarray of float32 or float64, shape (n_signals, n_times)
+        Signals without noise.
+
+    Returns
+    -------
+    ndarray of the same type, shape (n_signals, n_times)
+        In the units of the signals.
+    """
+    ratio = np.array([[sensor.noise_ratio] for sensor in kind.sensors], dtype=level.dtype)
+    absolute = np.array([[sensor.noise] for sensor in kind.sensors], dtype=level.dtype)
+    spread: Level = level * ratio + absolute
+    return spread
 
 
 def build_plant(
-    scenario: str, *, seed: int, now_ns: int, history_days: float = HISTORY_DAYS
+    roles: Sequence[Role], *, seed: int, now_ns: int, history_days: float = HISTORY_DAYS
 ) -> tuple[SimulatedMachine, ...]:
     """Build the machines of a scenario.
 
     Parameters
     ----------
-    scenario : str
-        One of `SCENARIOS`.
+    roles : sequence of Role
+        What each machine is and what is to become of it.
     seed : int
         Zero or above; the same seed and now give the same samples.
     now_ns : int
-        The moment the scenario's stories are told from. [ns since 1970-01-01 UTC]
+        The moment stories are told from. [ns since 1970-01-01 UTC]
     history_days : float
         How long before now the machines run already. [days]
 
     Returns
     -------
     tuple of SimulatedMachine
-        In the order of the scenario.
+        In the order of the roles.
 
     Raises
     ------
     ScenarioError
-        If the scenario is not known or the seed is below zero.
+        If the seed is below zero, or no life fits a story.
     """
-    if scenario not in SCENARIOS:
-        msg = f"--scenario: {scenario!r} is not known; choose one of {', '.join(SCENARIOS)}"
-        raise ScenarioError(msg)
     check_seed(seed)
     now_h = now_ns / NS_PER_H
-    return tuple(
-        _build_machine(role, seed, now_h - 24.0 * history_days, now_h)
-        for role in SCENARIOS[scenario]
-    )
+    return tuple(_build_machine(role, seed, now_h - 24.0 * history_days, now_h) for role in roles)
 
 
 def _build_machine(role: Role, seed: int, start_h: float, now_h: float) -> SimulatedMachine:
     outlet, kind = role.outlet, KINDS[role.outlet.kind]
     rng = chance(seed, outlet.machine, "machine")
-    climate_rng = chance(seed, outlet.site, "climate")
     return SimulatedMachine(
         outlet=outlet,
         kind=kind,
         seed=seed,
-        climate=draw_climate(climate_rng, _SITE_UTC_OFFSETS_H.get(outlet.site, 0.0)),
+        climate=draw_climate(chance(seed, outlet.site, "climate"), role.utc_offset_h),
+        regime=role.regime,
         phase=rng.uniform(0.0, 2 * np.pi, size=3),
         traits=rng.standard_normal(kind.n_traits),
-        lives=draw_lives(kind, role.story, rng, start_h=start_h, now_h=now_h),
-    )
+        lives=draw_lives(
+            kind, role.story, rng, start_h=start_h, now_h=now_h, modes=role.modes,
+            policy=role.policy,
+        ),
+    )  # fmt: skip

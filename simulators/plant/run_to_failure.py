@@ -1,9 +1,10 @@
 """Records of machines from new to failed, straight to CSV, for fitting health models.
 
 One file for each kind: ``unit,time_h,<signal>,…``, a row every two hours, and the last row of
-each unit is its failure.
+each unit is its failure. What is true of the units stands apart, in ``truth/<kind>.csv``.
 """
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from simulators.chance import chance, check_seed
 from simulators.conditions import HOURS_PER_YEAR, conditions_of, draw_climate
 from simulators.errors import ScenarioError
 from simulators.machines import KINDS
-from simulators.machines.kind import MachineKind, sensed
-from simulators.plant.machine import DECIMALS
-from simulators.wear.laws import draw_wear_paths
+from simulators.machines.kind import MachineKind
+from simulators.plant.machine import DECIMALS, spread_of
+from simulators.wear.paths import NEVER, draw_wear_paths
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -40,17 +41,25 @@ class Record:
         Hours since the record began, 0, 2, 4, … [h]
     values : ndarray of shape (n_times, n_signals)
         Signals of its kind.
-    wear : ndarray of shape (n_times,)
-        True wear, 1 at the end; not written to the file.
+    wear : ndarray of shape (n_modes, n_times)
+        True wear, 1 at the end for the mode it failed of; not written to the file.
+    mode : str
+        Failure mode it failed of.
+    onset_h : float
+        When that mode's wear set in, on the clock of the record; may lie before it. [h]
     """
 
     unit: str
     time_h: FloatArray
     values: FloatArray
     wear: FloatArray
+    mode: str
+    onset_h: float
 
 
-def draw_records(kind: MachineKind, *, seed: int, n_units: int) -> Iterator[Record]:
+def draw_records(
+    kind: MachineKind, *, seed: int, n_units: int, n_modes: int | None = None
+) -> Iterator[Record]:
     """Draw units of one kind.
 
     Parameters
@@ -61,33 +70,47 @@ def draw_records(kind: MachineKind, *, seed: int, n_units: int) -> Iterator[Reco
         Zero or above; the same seed gives the same records.
     n_units : int
         How many.
+    n_modes : int, optional
+        Let only the first so many failure modes happen; all of them if not given.
 
     Yields
     ------
     Record
         One unit after the other.
     """
+    happening = kind.modes[:n_modes]
     for number in range(1, n_units + 1):
         unit = f"{kind.key}-{number:03}"
         rng = chance(seed, unit, "machine")
-        (path,) = draw_wear_paths(kind.modes[0].law, rng, 1)
-        n_steps = int(path.failure_h // STEP_H)
+        paths = [draw_wear_paths(mode.law, rng, 1)[0] for mode in happening]
+        failed = int(np.argmin([path.failure_h for path in paths]))
+        paths += [NEVER] * (len(kind.modes) - len(paths))
+        failure_h = paths[failed].failure_h
+        n_steps = int(failure_h // STEP_H)
         time_h = STEP_H * np.arange(n_steps + 1, dtype=np.float64)
-        wear = path.wear_at(time_h + (path.failure_h - time_h[-1]))
+        # The last row is the failure itself, so a record begins up to two hours after birth.
+        born_h = time_h[-1] - failure_h
+        wear = np.stack([path.wear_at(time_h - born_h) for path in paths])
+        wear[failed, -1] = 1.0
         climate = draw_climate(rng, float(rng.integers(-8, 9)))
         conditions = conditions_of(
             climate,
             rng.uniform(0.0, 2 * np.pi, size=3),
             _EPOCH_H + float(rng.uniform(0.0, HOURS_PER_YEAR)) + time_h,
-            wear[np.newaxis],
+            wear,
             lag_h=kind.thermal_lag_h,
         )
-        traits = rng.standard_normal(kind.n_traits)
-        noise = rng.standard_normal((time_h.size, len(kind.signals)))
-        yield Record(unit, time_h, sensed(kind, kind.levels(conditions, traits), noise.T).T, wear)
+        level = kind.levels(conditions, rng.standard_normal(kind.n_traits))
+        noise = rng.standard_normal(level.shape)
+        values = (level + spread_of(kind, level) * noise).T
+        yield Record(
+            unit, time_h, values, wear, kind.modes[failed].key, born_h + paths[failed].onset_h
+        )
 
 
-def write_run_to_failure(folder: Path, *, seed: int, units_per_kind: int) -> list[Path]:
+def write_run_to_failure(
+    folder: Path, *, seed: int, units_per_kind: int, n_modes: int | None = None
+) -> list[Path]:
     """Write one CSV for each kind.
 
     Parameters
@@ -98,6 +121,8 @@ def write_run_to_failure(folder: Path, *, seed: int, units_per_kind: int) -> lis
         Zero or above.
     units_per_kind : int
         How many units in each file.
+    n_modes : int, optional
+        Let only the first so many failure modes of each kind happen; all if not given.
 
     Returns
     -------
@@ -113,14 +138,24 @@ def write_run_to_failure(folder: Path, *, seed: int, units_per_kind: int) -> lis
     if units_per_kind < 1:
         msg = f"--units-per-kind: {units_per_kind} is below 1; give at least one unit"
         raise ScenarioError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
     paths = []
     for kind in KINDS.values():
         path = folder / f"{kind.key}.csv"
-        with path.open("w", encoding="utf-8") as file:
+        truth_path = folder / "truth" / path.name
+        with (
+            path.open("w", encoding="utf-8") as file,
+            truth_path.open("w", encoding="utf-8", newline="") as truth_file,
+        ):
             file.write(",".join(["unit", "time_h", *kind.signals]) + "\n")
-            for record in draw_records(kind, seed=seed, n_units=units_per_kind):
+            truth = csv.writer(truth_file, lineterminator="\n")
+            truth.writerow(["unit", "mode", "onset_h", "failure_h"])
+            records = draw_records(kind, seed=seed, n_units=units_per_kind, n_modes=n_modes)
+            for record in records:
                 file.writelines(_rows(record))
+                truth.writerow([
+                    record.unit, record.mode, round(record.onset_h, 3), float(record.time_h[-1])
+                ])  # fmt: skip
         paths.append(path)
     return paths
 

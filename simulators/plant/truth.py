@@ -1,9 +1,10 @@
 """Ground truth of a simulated plant: written to a file of its own, never through telemetry.
 
-One JSON object per line. ``{"fact": "life", …}`` tells when one life of a machine began, when
-wear set in, when it fails, of what, and when it runs again. ``{"fact": "wear", …}`` gives true wear
-and true remaining life along the way. Lives reach into the future: a plant left alone will do
-what is written there.
+One JSON object per line. ``{"fact": "life", …}`` tells when one run of a machine began, when wear
+set in, when it fails, of what, and when it runs again; a run may also be ended by a planned visit.
+``{"fact": "maintenance", …}`` tells what the service at its end did to the wear of each failure
+mode. ``{"fact": "wear", …}`` gives true wear and true remaining life along the way. Runs reach
+into the future: a plant left alone will do what is written there.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from simulators.plant.lives import Run
 from simulators.plant.machine import SimulatedMachine
 from simulators.reading import NS_PER_H, NS_PER_S
 
@@ -57,32 +59,51 @@ def facts_of(machine: SimulatedMachine, *, start_ns: int, now_ns: int) -> Iterat
     Yields
     ------
     dict
-        Its lives first, then its wear along the way.
+        Its runs first, then its wear along the way.
     """
     end_h = now_ns / NS_PER_H + 24.0 * LOOK_AHEAD_DAYS
-    lives = machine.lives.until(end_h)
-    for life in lives:
+    modes = [mode.key for mode in machine.kind.modes]
+    runs = machine.lives.until(end_h)
+    for run in runs:
+        failed = run.failed_mode
+        onset_h = [component.onset_h for component in run.components]
         yield {
             "fact": "life",
             "machine": machine.outlet.machine,
             "kind": machine.outlet.kind,
-            "mode": machine.kind.modes[0].key,
-            "started_at": _iso(life.started_h),
-            "onset_at": _iso(life.onset_h),
-            "failed_at": _iso(life.failed_h),
-            "repaired_at": _iso(life.repaired_h),
+            "ended_by": "planned-visit" if failed is None else "failure",
+            "mode": None if failed is None else modes[failed],
+            "started_at": _iso(run.started_h),
+            "onset_at": _iso(min(onset_h) if failed is None else onset_h[failed]),
+            "failed_at": _iso(run.stopped_h),
+            "repaired_at": _iso(run.resumed_h),
         }
-    for life in lives:
-        first_h = max(life.started_h, start_ns / NS_PER_H)
-        time_h = np.arange(first_h, life.failed_h, WEAR_STEP_H)
-        for at_h, wear in zip(time_h, life.wear_at(time_h), strict=True):
+        following = machine.lives.after(run)
+        yield {
+            "fact": "maintenance",
+            "machine": machine.outlet.machine,
+            "at": _iso(run.resumed_h),
+            "effect": run.service.effect,
+            "wear_before": _by_mode(modes, run, run.stopped_h),
+            "wear_after": _by_mode(modes, following, following.started_h),
+        }
+    for run in runs:
+        first_h = max(run.started_h, start_ns / NS_PER_H)
+        time_h = np.arange(first_h, run.stopped_h, WEAR_STEP_H)
+        for at_h, wear in zip(time_h.tolist(), run.wear_at(time_h).T, strict=True):
             yield {
                 "fact": "wear",
                 "machine": machine.outlet.machine,
-                "at": _iso(float(at_h)),
-                "wear": round(float(wear), 6),
-                "remaining_useful_life_h": round(life.failed_h - float(at_h), 3),
+                "at": _iso(at_h),
+                "wear": round(float(wear.max()), 6),
+                "wear_by_mode": dict(zip(modes, np.round(wear, 6).tolist(), strict=True)),
+                "remaining_useful_life_h": round(run.next_failure_h - at_h, 3),
             }
+
+
+def _by_mode(modes: Sequence[str], run: Run, time_h: float) -> dict[str, float]:
+    wear = run.wear_at(np.array([time_h]))[:, 0]
+    return dict(zip(modes, np.round(wear, 6).tolist(), strict=True))
 
 
 def _iso(time_h: float) -> str:

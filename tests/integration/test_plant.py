@@ -33,6 +33,7 @@ from edge_agent.settings_file import load_settings
 from simulators.live.clock import ClockSettings, PlantClock
 from simulators.plant.machine import build_plant
 from simulators.reading import NS_PER_S
+from simulators.scenarios.loading import load_scenario
 from tests.servers.availability import find_program
 
 pytestmark = pytest.mark.timeout(240)
@@ -239,7 +240,7 @@ def test_every_sample_of_history_arrives_once_and_is_what_the_seed_says(
     clock = PlantClock(ClockSettings(), now_ns)
     times = np.arange(clock.start_ns, now_ns, clock.history_step_ns)
     missing, wrong = [], []
-    for machine in build_plant("demo", seed=SEED, now_ns=now_ns):
+    for machine in build_plant(load_scenario("demo").roles, seed=SEED, now_ns=now_ns):
         readings = machine.readings(times, step_ns=clock.history_step_ns)
         for column, name in enumerate(machine.outlet.signals):
             for row, time_ns in enumerate(times.tolist()):

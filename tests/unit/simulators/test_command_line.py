@@ -7,6 +7,7 @@ import pytest
 
 from simulators.__main__ import main
 from simulators.keys import make_identity
+from simulators.machines import KINDS
 from simulators.options import build_parser
 
 
@@ -122,7 +123,7 @@ def test_run_to_failure_names_the_files_it_wrote(
     assert main(arguments) == 0
 
     written = capsys.readouterr().out.split()
-    assert [Path(path).is_file() for path in written] == [True] * 3
+    assert [Path(path).is_file() for path in written] == [True] * len(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ def test_each_life_begins_when_the_last_was_repaired(kind: MachineKind) -> None:
 
     assert len(lives) > 15
     for life, following in itertools.pairwise(lives):
-        assert following.started_h == life.repaired_h
-        assert life.started_h < life.onset_h < life.failed_h < life.repaired_h
+        assert following.started_h == life.resumed_h
+        assert life.started_h < life.components[0].onset_h < life.stopped_h < life.resumed_h
 
 
 def test_the_future_is_the_same_asked_for_at_once_or_bit_by_bit() -> None:
@@ -36,8 +36,8 @@ def test_the_future_is_the_same_asked_for_at_once_or_bit_by_bit() -> None:
         bit_by_bit.until(NOW_H + 24 * day)
 
     end_h = NOW_H + 24 * 700
-    assert [life.failed_h for life in at_once.until(end_h)] == [
-        life.failed_h for life in bit_by_bit.until(end_h)
+    assert [life.stopped_h for life in at_once.until(end_h)] == [
+        life.stopped_h for life in bit_by_bit.until(end_h)
     ]
 
 
@@ -45,12 +45,12 @@ def test_a_machine_stands_still_exactly_from_failure_to_repair() -> None:
     lives = draw(BEARING_CONVEYOR, Story((5.0, 9.0), (0.1, 0.9)))
     (life,) = lives.until(NOW_H)
 
-    times = np.array([life.failed_h - 0.01, life.failed_h, life.repaired_h - 0.01, life.repaired_h])
+    times = np.array([life.stopped_h - 0.01, life.stopped_h, life.resumed_h - 0.01, life.resumed_h])
     wear, is_standing = lives.state_at(times)
 
     assert is_standing.tolist() == [False, True, True, False]
-    assert wear[0] > 0.95
-    assert wear[3] == 0.0
+    assert wear[0, 0] > 0.95
+    assert wear[0, 3] == 0.0
 
 
 def test_no_times_give_no_states() -> None:

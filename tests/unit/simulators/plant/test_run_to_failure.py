@@ -16,8 +16,8 @@ from simulators.plant.run_to_failure import draw_records, write_run_to_failure
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
 def test_every_unit_is_new_at_first_and_failed_at_last(kind: MachineKind) -> None:
     for record in draw_records(kind, seed=7, n_units=5):
-        assert record.wear[0] == 0.0
-        assert record.wear[-1] == 1.0
+        assert record.wear[:, 0].max() <= 0.02
+        assert record.wear[:, -1].max() == 1.0
         assert np.all(np.diff(record.time_h) == 2.0)
         assert np.isfinite(record.values).all()
 

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import ScenarioError
-from simulators.wear.laws import ExponentialWear, FloatArray, GammaWear, draw_wear_paths
+from simulators.wear.laws import (
+    ExponentialWear,
+    GammaWear,
+    ShockWear,
+    WearLaw,
+    WienerWear,
+    WithShocks,
+)
+from simulators.wear.paths import FloatArray, draw_wear_paths
 
 GAMMA = GammaWear(
     onset_range_h=(200.0, 200.0),
@@ -118,3 +126,96 @@ def test_the_same_generator_state_gives_the_same_paths() -> None:
 def test_impossible_wear_is_refused(law: GammaWear | ExponentialWear) -> None:
     with pytest.raises(ScenarioError, match="no machine can wear like this"):
         draw_wear_paths(law, np.random.default_rng(0), 1)
+
+
+WIENER = WienerWear((50.0, 50.0), growth_h=300.0, growth_spread_ratio=0.0, noise=0.3)
+SHOCK = ShockWear((50.0, 50.0), growth_h=300.0, growth_spread_ratio=0.0, jump=0.25)
+
+
+def test_failure_times_follow_the_inverse_gaussian_law_of_the_wiener_process() -> None:
+    paths = draw_wear_paths(WIENER, np.random.default_rng(5), 2000)
+    growth_h = np.array([path.failure_h - 50.0 for path in paths])
+
+    shape_h = 300.0 / 0.3**2
+    test = scipy.stats.kstest(growth_h, scipy.stats.invgauss(300.0 / shape_h, scale=shape_h).cdf)
+
+    assert test.pvalue > 0.01, test
+
+
+def test_wiener_paths_waver_like_brownian_motion_that_has_not_passed_yet() -> None:
+    # Drawn in tiny steps and thrown away when they pass the level before 150 h.
+    rng = np.random.default_rng(6)
+    steps = rng.normal(0.25 / 300.0, 0.3 * np.sqrt(0.25 / 300.0), size=(600, 4000))
+    plain = np.cumsum(steps, axis=0)
+    survives = plain.max(axis=0) < 1.0
+    expected = np.clip(plain[-1, survives], 0.0, 1.0)
+
+    paths = draw_wear_paths(WIENER, np.random.default_rng(7), 3000)
+    drawn = [path.wear_at(np.array([200.0]))[0] for path in paths if path.failure_h > 200.0]
+
+    assert len(drawn) / 3000 == pytest.approx(survives.mean(), abs=0.025)
+    assert np.mean(drawn) == pytest.approx(expected.mean(), abs=0.015)
+    assert np.std(drawn) == pytest.approx(expected.std(), abs=0.015)
+
+
+def test_failure_times_follow_the_law_of_blows() -> None:
+    paths = draw_wear_paths(SHOCK, np.random.default_rng(8), 2000)
+    growth_h = np.array([path.failure_h - 50.0 for path in paths])
+    every_h = 300.0 * 0.25 / 1.25
+    n_blows = np.arange(1, 60)
+    weight = scipy.stats.poisson(1 / 0.25).pmf(n_blows - 1)
+
+    cdf = (scipy.stats.gamma(n_blows, scale=every_h).cdf(growth_h[:, np.newaxis]) * weight).sum(1)
+    test = scipy.stats.kstest(cdf, "uniform")
+
+    assert growth_h.mean() == pytest.approx(300.0, rel=0.03)
+    assert test.pvalue > 0.01, test
+
+
+def test_failure_times_follow_the_law_of_steady_wear_and_blows() -> None:
+    law = WithShocks(ExponentialWear((0.0, 0.0), 400.0, 0.0, curvature=1.5), every_h=80.0, jump=0.1)
+    paths = draw_wear_paths(law, np.random.default_rng(9), 2000)
+    failure_h = np.array([path.failure_h for path in paths])
+    n_blows = np.arange(1, 80)
+
+    # Neither part ever falls: failed by t if the blows by t reach what steady wear left over.
+    steady = np.expm1(1.5 * np.minimum(failure_h, 400.0) / 400.0) / np.expm1(1.5)
+    left = np.maximum(1.0 - steady, 0.0)[:, np.newaxis]
+    weight = scipy.stats.poisson(failure_h[:, np.newaxis] / 80.0).pmf(n_blows)
+    cdf = (scipy.stats.gamma(n_blows, scale=0.1).sf(left) * weight).sum(axis=1)
+    # Some live to the end of steady wear, where the law has an atom; the rest is continuous.
+    is_early = failure_h < 400.0 - 1e-9
+    highest = (
+        scipy.stats.gamma(n_blows, scale=0.1).sf(1e-12) * scipy.stats.poisson(5.0).pmf(n_blows)
+    ).sum()
+    test = scipy.stats.kstest(cdf[is_early] / highest, "uniform")
+
+    assert is_early.mean() == pytest.approx(highest, abs=0.02)
+    assert test.pvalue > 0.01, test
+
+
+@given(seed=st.integers(0, 10_000), law=st.sampled_from([WIENER, SHOCK, GAMMA]))
+def test_the_age_of_a_wear_is_where_it_is_first_reached(seed: int, law: WearLaw) -> None:
+    (path,) = draw_wear_paths(law, np.random.default_rng(seed), 1)
+
+    for wear in (0.1, 0.5, 0.9):
+        age_h = path.age_at(wear)
+        before = path.wear_at(np.linspace(0.0, age_h, 200)[:-1])
+        assert before.max() <= wear + 1e-9
+        assert path.wear_at(np.array([age_h + 1e-9]))[0] >= wear - 1e-6
+    assert path.age_at(0.0) == 0.0
+    assert path.age_at(1.0) == pytest.approx(path.failure_h)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        WienerWear((0.0, 1.0), 10.0, 0.1, noise=0.0),
+        ShockWear((0.0, 1.0), 10.0, 0.1, jump=-0.1),
+        WithShocks(GAMMA, every_h=0.0, jump=0.1),
+        WithShocks(WienerWear((5.0, 1.0), 10.0, 0.1, noise=0.1), every_h=1.0, jump=0.1),
+    ],
+)
+def test_a_law_no_machine_can_wear_by_is_refused(law: WearLaw) -> None:
+    with pytest.raises(ScenarioError, match="no machine can wear like this"):
+        draw_wear_paths(law, np.random.default_rng(1), 1)

@@ -12,7 +12,6 @@ from simulators.machines import BEARING_CONVEYOR, CENTRIFUGAL_PUMP, KINDS, MACHI
 from simulators.machines.kind import MachineKind
 from simulators.replay.cmapss import SIGNALS
 from simulators.units import unit_of
-from simulators.wear.laws import draw_wear_paths
 
 WEAR = np.linspace(0.0, 1.0, 101)
 
@@ -28,15 +27,11 @@ STEADY = Conditions(
 
 
 def measure(kind: MachineKind, conditions: Conditions = STEADY) -> dict[str, np.ndarray]:
-    values = kind.levels(conditions, np.zeros(kind.n_traits))
+    """Wear is by the first mode; the others' rows are 0."""
+    rows = np.zeros((len(kind.modes), conditions.wear.shape[1]))
+    rows[0] = conditions.wear[0]
+    values = kind.levels(replace(conditions, wear=rows), np.zeros(kind.n_traits))
     return dict(zip(kind.signals, values, strict=True))
-
-
-@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
-def test_vibration_rises_with_wear_and_never_falls(kind: MachineKind) -> None:
-    vibration_mm_s = measure(kind)["vibration_mm_s"]
-
-    assert np.all(np.diff(vibration_mm_s) > 0)
 
 
 def test_a_conveyor_drive_goes_from_zone_a_to_zone_d_of_iso_20816_3() -> None:
@@ -92,16 +87,6 @@ def test_spindle_power_is_torque_times_speed_over_efficiency() -> None:
 
     shaft_kw = 2 * np.pi * values["speed_rpm"] / 60 * values["torque_nm"] / 1000
     assert values["spindle_power_kw"] == pytest.approx(0.9 + shaft_kw / 0.92)
-
-
-@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
-def test_lives_last_weeks_to_months(kind: MachineKind) -> None:
-    paths = draw_wear_paths(kind.modes[0].law, np.random.default_rng(1), 400)
-    life_days = np.array([path.failure_h for path in paths]) / 24
-
-    assert np.quantile(life_days, 0.02) > 35
-    assert np.quantile(life_days, 0.98) < 120
-    assert 65 < life_days.mean() < 85
 
 
 @pytest.mark.parametrize(

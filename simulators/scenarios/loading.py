@@ -1,0 +1,210 @@
+"""Reads scenario files, and says in words what is wrong with one before anything starts."""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from simulators.conditions import Regime
+from simulators.errors import ScenarioError
+from simulators.machines import KINDS
+from simulators.plant.lives import Story
+from simulators.plant.machine import Role
+from simulators.plant.maintenance import MaintenancePolicy
+from simulators.reading import Outlet
+from simulators.scenarios.schema import MachineSection, ScenarioFile, names_of
+
+_FOLDER: Final = Path(__file__).parent
+_ENDING: Final = ".toml"
+_SEE: Final = "`staybolt-sim list scenarios demo` explains every option"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario, read and found possible.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    file : ScenarioFile
+        What the file says.
+    roles : tuple of Role
+        Its machines, those of one OPC UA server next to each other.
+    formats : dict of str to str
+        Form of the MQTT messages of each machine that has any.
+    """
+
+    name: str
+    file: ScenarioFile
+    roles: tuple[Role, ...]
+    formats: dict[str, str]
+
+
+def scenario_names() -> list[str]:
+    """Name the scenarios that come with the product.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+    """
+    return sorted(path.stem for path in _FOLDER.glob(f"*{_ENDING}"))
+
+
+def scenario_path(name: str) -> Path:
+    """Find a scenario's file.
+
+    Parameters
+    ----------
+    name : str
+        Name of one that comes with the product, or path of a file that ends in ``.toml``.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none.
+    """
+    path = Path(name) if name.endswith(_ENDING) else _FOLDER / f"{name}{_ENDING}"
+    if not path.is_file():
+        msg = (
+            f"--scenario: {name!r} is not known; choose one of {', '.join(scenario_names())}, or "
+            "give the path of a file that ends in .toml"
+        )
+        raise ScenarioError(msg)
+    return path
+
+
+def load_scenario(name: str) -> Scenario:
+    """Read a scenario.
+
+    Parameters
+    ----------
+    name : str
+        As `scenario_path` takes it.
+
+    Returns
+    -------
+    Scenario
+        Everything in it is possible.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such file, or something in it can't be; names file, key and remedy.
+    """
+    path = scenario_path(name)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path.name}: is not TOML: {error}; {_SEE}"
+        raise ScenarioError(msg) from error
+    try:
+        file = ScenarioFile.model_validate(table)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise ScenarioError(
+            "\n".join(_sentence(path.name, detail) for detail in details)
+        ) from error
+    try:
+        roles = [role for section in file.machines for role in _roles(section)]
+    except ScenarioError as error:
+        msg = f"{path.name}, machines: {error}"
+        raise ScenarioError(msg) from error
+    # One OPC UA server after the other, whatever the order of the file.
+    roles.sort(key=lambda role: role.outlet.server)
+    formats: dict[str, str] = {
+        machine: section.format
+        for section in file.machines
+        if section.protocol == "mqtt"
+        for machine in names_of(section)
+    }
+    return Scenario(path.stem, file, tuple(roles), formats)
+
+
+def _roles(section: MachineSection) -> list[Role]:
+    kind = KINDS[section.kind]
+    care = section.maintenance
+    story = section.story
+    return [
+        Role(
+            outlet=Outlet(
+                machine=name,
+                kind=kind.key,
+                site=section.site,
+                customer=section.customer,
+                protocol=section.protocol,
+                server=section.server or "",
+                signals=kind.signals,
+            ),
+            story=None if story is None else Story(story.fails_in_days, story.wear_now),
+            regime=Regime(section.shift_plan, section.product_load_ratio),
+            modes=section.modes,
+            policy=MaintenancePolicy(
+                care.perfect_probability,
+                care.imperfect_probability,
+                care.kept_wear_ratio,
+                care.planned_every_days,
+                care.planned_standstill_h,
+            ),
+            utc_offset_h=section.utc_offset_h,
+        )
+        for name in names_of(section)
+    ]
+
+
+def _sentence(file_name: str, detail: ErrorDetails) -> str:
+    place, kind = detail["loc"], detail["type"]
+    where = _path(place)
+    if kind == "extra_forbidden":
+        known = _keys_at(place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        return f"{file_name}, {where}: unknown key; {hint}"
+    if kind == "missing":
+        return f"{file_name}, {where}: missing; {_SEE}"
+    if kind == "value_error":
+        cause = detail.get("ctx", {}).get("error", detail["msg"])
+        return f"{file_name}{', ' if where else ''}{where}: {cause}"
+    problem = detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{file_name}, {where}: {str(detail['input'])[:60]!r}: {problem}; {_SEE}"
+
+
+def _path(place: Sequence[str | int]) -> str:
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text
+
+
+def _keys_at(place: Sequence[str | int]) -> list[str]:
+    """Keys that the table at a place of the file may have."""
+    model: type[BaseModel] = ScenarioFile
+    for part in place:
+        if isinstance(part, int):
+            continue
+        inner = _model_in(model.model_fields[part].annotation)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None
