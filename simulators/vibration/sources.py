@@ -229,7 +229,7 @@ _Sound: TypeAlias = Callable[[_Scene], None]
 _SOUNDS: Final[dict[str, tuple[_Sound, float, float]]] = {
     "bearing-conveyor": (_conveyor, 1460.0, 0.9),
     "centrifugal-pump": (_pump, 2950.0, 1.4),
-    "machining-spindle": (_spindle, 8000.0, 1.8),
+    "machining-spindle": (_spindle, 8000.0, 0.9),
     "reciprocating-compressor": (_compressor, 740.0, 1.6),
     "gearbox": (_gearbox, 985.0, 1.2),
     "electric-motor": (_motor, 1482.0, 0.6),
