@@ -60,7 +60,9 @@ from pathlib import Path
 from typing import Final
 
 from simulators.errors import ScenarioError
+from simulators.world.cast import N_CAST, N_CONNECTED
 from simulators.world.history import play_history
+from simulators.world.law import N_MONTHS
 from simulators.world.rows import Cell, is_told, render
 from simulators.world.tables import TABLES, TRUTH_COLUMNS, truth_rows
 
@@ -70,7 +72,14 @@ _YEARS: Final = (1980, 2200)
 """Ends of history that leave room for machines installed before and contracts running after."""
 
 
-def generate_business(folder: Path, seed: int, until: datetime) -> None:
+def generate_business(
+    folder: Path,
+    seed: int,
+    until: datetime,
+    *,
+    n_customers: int = N_CAST,
+    n_months: int = N_MONTHS,
+) -> None:
     """Write two years of business history as CSV files for import, and the truth aside.
 
     The same seed and end give the same bytes. Files of an earlier run are overwritten.
@@ -84,11 +93,16 @@ def generate_business(folder: Path, seed: int, until: datetime) -> None:
         Decides everything that is left to chance; 0 or above.
     until : datetime
         End of history, aware; a fraction of a second is cut off.
+    n_customers : int
+        How many customers there are, 24 by default.
+    n_months : int
+        Months in which customers may leave, 24 by default.
 
     Raises
     ------
     ScenarioError
-        If the seed is below 0, the time has no zone or lies centuries away, or a file is in the
+        If the seed is below 0, the time has no zone or lies centuries away, there are too few
+        customers or months, or a file is in the
         way of a folder.
     """
     if seed < 0:
@@ -107,16 +121,27 @@ def generate_business(folder: Path, seed: int, until: datetime) -> None:
         )
         raise ScenarioError(msg)
     truth_folder = folder.parent / "truth"
+    if n_customers < N_CONNECTED or n_months < 1:
+        msg = (
+            f"generate_business: {n_customers} customers over {n_months} months are too few; give "
+            f"at least {N_CONNECTED} customers (--customers) and one month (--months)"
+        )
+        raise ScenarioError(msg)
     for path in (folder, truth_folder):
         try:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             msg = f"generate_business: {path} is a file; name a folder or move the file away"
             raise ScenarioError(msg) from error
-    world = play_history(seed, until.astimezone(UTC).replace(microsecond=0))
+    world = play_history(
+        seed,
+        until.astimezone(UTC).replace(microsecond=0),
+        n_customers=n_customers,
+        n_months=n_months,
+    )
     moment = world.calendar.moment
     for table in TABLES:
-        told = [row for row in table.rows(world) if is_told(row)]
+        told = [row for row in table.rows(world) if is_told(row, world.calendar.history_h)]
         told.sort(key=lambda row: (row.known_h, str(row.cells[0])))
         _write(
             folder / f"{table.name}.csv",

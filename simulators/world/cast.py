@@ -121,6 +121,9 @@ COMPANIES: Final = (
 
 KIND_BY_LETTER: Final = {"c": "bearing-conveyor", "p": "centrifugal-pump", "s": "machining-spindle"}
 
+N_CAST: Final = len(COMPANIES)
+"""Customers with a part of their own; `crowd` adds their likes."""
+
 N_CONNECTED: Final = 4
 """Customers of the simulated plant; they stay, so that the demo has somebody to keep."""
 JOINING_MONTHS: Final = {9: 8, 15: 10, 20: 13, 23: 17}

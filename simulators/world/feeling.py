@@ -7,11 +7,9 @@ import numpy as np
 from simulators.world.law import (
     HAZARD_FEATURES,
     HAZARD_INTERCEPT,
-    HISTORY_H,
     HOURS_PER_DAY,
     MONTH_H,
     N_LEAD_IN_MONTHS,
-    N_MONTHS,
     N_SERVICE_TERMS,
     FloatArray,
     hazard_log_odds,
@@ -150,7 +148,11 @@ def live_month(world: World, customer: CustomerState, month: int) -> None:
     customer.engagement_ratio = math.exp(-SILENCE_GAIN * max(0.0, log_odds - CONTENT_LOG_ODDS))
     number = month - N_LEAD_IN_MONTHS
     if number >= 0:
-        has_left = None if number == N_MONTHS else _decide(world, customer, number, hazard, added)
+        has_left = (
+            None
+            if number == world.calendar.n_months
+            else _decide(world, customer, number, hazard, added)
+        )
         world.truth.append(
             TruthRow(
                 customer_key=customer.key,
@@ -235,5 +237,4 @@ def _write(
     closed_h = opened_h + 0.5 + float(customer.chance.lognormal(math.log(median_h), 0.7))
     delay_h = float(customer.chance.uniform(0.0, 2.0))
     key = f"ticket-{customer.number + 1:03d}-{len(customer.tickets) + 1:03d}"
-    if opened_h < HISTORY_H:
-        customer.tickets.append(Ticket(key, machine_key, kind, opened_h, closed_h, delay_h))
+    customer.tickets.append(Ticket(key, machine_key, kind, opened_h, closed_h, delay_h))

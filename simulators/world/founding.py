@@ -7,27 +7,25 @@ from typing import Final
 import numpy as np
 
 from simulators.world.cast import (
-    COMPANIES,
     CONNECTED_CHANCE_ENDS_DAYS,
     CONNECTED_PLANNED_ENDS_DAYS,
     JOINING_MONTHS,
-    KIND_BY_LETTER,
     N_CONNECTED,
-    PEOPLE,
     RENEWAL_DAYS_AHEAD,
     SCRIPTED_FAILURES,
     SCRIPTED_PACE,
+    Company,
+    Region,
 )
+from simulators.world.crowd import branch_of, company_of, kind_of, people_of
 from simulators.world.law import (
     BAD_QUARTER_PACE,
     BAD_QUARTER_PROBABILITY,
     FRAILTY_SIGMA,
-    HISTORY_H,
     HOURS_PER_DAY,
     KINDS,
     MONTH_H,
     N_LEAD_IN_MONTHS,
-    N_MONTHS,
     PACE_SIGMA,
     SKILLED_PROBABILITY,
 )
@@ -53,7 +51,7 @@ _FIRST_OTHER_NUMBER: Final = 101
 _PAYMENT_TERM_DAYS: Final = 30
 
 
-def found_world(seed: int, until: datetime) -> World:
+def found_world(seed: int, until: datetime, n_customers: int, n_months: int) -> World:
     """Make the world as it stands when history begins.
 
     Parameters
@@ -62,36 +60,52 @@ def found_world(seed: int, until: datetime) -> World:
         Decides everything that is left to chance.
     until : datetime
         End of history, aware UTC, in whole seconds.
+    n_customers : int
+        How many customers there are.
+    n_months : int
+        Months in which customers may leave.
 
     Returns
     -------
     World
         Customers, machines and technicians, with contracts and bills laid out to the end.
     """
-    calendar = Calendar(until - timedelta(hours=HISTORY_H))
+    calendar = Calendar(until, n_months)
+    calendar = Calendar(until - timedelta(hours=calendar.history_h), n_months)
     next_number = dict.fromkeys(KINDS, _FIRST_OTHER_NUMBER)
+    regions: dict[str, Region] = {}
     customers = [
-        _found_customer(seed, number, calendar, next_number) for number in range(len(COMPANIES))
+        _found_customer(seed, number, company_of(number, regions), calendar, next_number)
+        for number in range(n_customers)
     ]
     technicians = []
-    for number, person in enumerate(PEOPLE):
+    people = [
+        person
+        for branch in range(branch_of(n_customers - 1) + 1)
+        for person in people_of(branch, regions)
+    ]
+    for number, person in enumerate(people):
         chance = np.random.default_rng([seed, _TECHNICIAN_STREAM, number])
         ability = float(chance.uniform(*SKILLED_PROBABILITY))
         technicians.append(TechnicianState(f"tech-{number + 1:02d}", person, ability))
     machines = {machine.key: (owner, machine) for owner in customers for machine in owner.machines}
     scripted = [
-        (failure, *machines[failure.machine_key], HISTORY_H - failure.days_before_end * 24.0)
+        (
+            failure,
+            *machines[failure.machine_key],
+            calendar.history_h - failure.days_before_end * 24.0,
+        )
         for failure in SCRIPTED_FAILURES
+        if failure.machine_key in machines
     ]
     return World(calendar, customers, technicians, scripted)
 
 
 def _found_customer(
-    seed: int, number: int, calendar: Calendar, next_number: dict[str, int]
+    seed: int, number: int, company: Company, calendar: Calendar, next_number: dict[str, int]
 ) -> CustomerState:
     chance = np.random.default_rng([seed, _CUSTOMER_STREAM, number])
-    company = COMPANIES[number]
-    n_quarters = math.ceil(HISTORY_H / QUARTER_H)
+    n_quarters = math.ceil(calendar.history_h / QUARTER_H)
     pace = np.where(chance.random(n_quarters) < BAD_QUARTER_PROBABILITY, BAD_QUARTER_PACE, 1.0)
     pace *= SCRIPTED_PACE.get(number, float(chance.lognormal(0.0, PACE_SIGMA)))
     if number in SCRIPTED_PACE:
@@ -107,8 +121,8 @@ def _found_customer(
         company=company,
         chance=chance,
         frailty=float(chance.normal(0.0, FRAILTY_SIGMA)),
-        leaving_draw=chance.random((N_MONTHS, 2)),
-        usage_shock=chance.normal(0.0, 1.0, N_LEAD_IN_MONTHS + N_MONTHS + 1),
+        leaving_draw=chance.random((calendar.n_months, 2)),
+        usage_shock=chance.normal(0.0, 1.0, N_LEAD_IN_MONTHS + calendar.n_months + 1),
         usage_trend_per_year=float(chance.normal(0.02, 0.08)),
         pace=pace,
         payment_habit_days=float(chance.normal(1.0, 3.0)),
@@ -123,11 +137,11 @@ def _found_customer(
         terms=terms,
         invoices=[],
         machines=[],
-        usage_log_level=np.zeros(N_LEAD_IN_MONTHS + N_MONTHS + 1),
+        usage_log_level=np.zeros(N_LEAD_IN_MONTHS + calendar.n_months + 1),
     )
     customer.invoices = _invoices(customer, calendar)
     for letter in company.machines:
-        kind = KIND_BY_LETTER[letter]
+        kind = kind_of(number, letter)
         machine_number = number + 1
         if number >= N_CONNECTED:
             machine_number = next_number[kind]
@@ -149,16 +163,16 @@ def _found_machine(
         chance=chance,
         installed_on=calendar.day(installed_h),
         downtime_cost_eur_per_h=round(float(chance.uniform(*law.downtime_cost_eur_per_h)), -1),
-        planned_visit_cost_eur=round(float(chance.uniform(600.0, 1500.0)), -1),
-        planned_visit_h=round(float(chance.uniform(3.0, 6.0)), 1),
+        planned_visit_cost_eur=round(float(chance.uniform(*law.planned_visit_cost_eur)), -1),
+        planned_visit_h=round(float(chance.uniform(*law.planned_visit_h)), 1),
         repair_cost_eur=round(float(chance.uniform(*law.repair_cost_eur)), -2),
         repair_h=round(float(chance.uniform(*law.repair_h)), 0),
         life_starts_h=customer.joins_h,
         age_days=0.0 if is_new else float(chance.uniform(0.0, 0.6)) * law.life_scale_days,
     )
     if not customer.may_leave:
-        machine.chance_ends_h = HISTORY_H - CONNECTED_CHANCE_ENDS_DAYS * HOURS_PER_DAY
-        machine.planned_ends_h = HISTORY_H - CONNECTED_PLANNED_ENDS_DAYS * HOURS_PER_DAY
+        machine.chance_ends_h = calendar.history_h - CONNECTED_CHANCE_ENDS_DAYS * HOURS_PER_DAY
+        machine.planned_ends_h = calendar.history_h - CONNECTED_PLANNED_ENDS_DAYS * HOURS_PER_DAY
     return machine
 
 
@@ -174,7 +188,7 @@ def _terms(
     if number in JOINING_MONTHS:
         first_on = calendar.day(JOINING_MONTHS[number] * MONTH_H)
     else:
-        first_on = calendar.day(HISTORY_H + days_ahead * HOURS_PER_DAY)
+        first_on = calendar.day(calendar.history_h + days_ahead * HOURS_PER_DAY)
         while calendar.midnight_h(first_on) > 0.0:
             first_on = _years_later(first_on, -1)
     first_h = calendar.midnight_h(first_on)
@@ -182,7 +196,7 @@ def _terms(
     signing_delay_h = float(chance.uniform(2.0, 48.0))
     terms: list[Term] = []
     starts_on = first_on
-    while not terms or terms[-1].decided_h < HISTORY_H:
+    while not terms or terms[-1].decided_h < calendar.history_h:
         ends_on = _years_later(first_on, len(terms) + 1)
         ends_h = calendar.midnight_h(ends_on)
         notice_h = float(chance.uniform(0.15, 0.9)) * notice_days * HOURS_PER_DAY
@@ -225,7 +239,7 @@ def _invoices(customer: CustomerState, calendar: Calendar) -> list[Invoice]:
             months = term.starts_on.year * 12 + term.starts_on.month - 1 + month
             issued_on = date(months // 12, months % 12 + 1, min(term.starts_on.day, 28))
             issued_h = calendar.midnight_h(issued_on) + 8.0
-            if 0.0 <= issued_h < HISTORY_H:
+            if 0.0 <= issued_h < calendar.history_h:
                 invoices.append(
                     Invoice(
                         key=f"invoice-{customer.number + 1:03d}-{issued_on:%Y-%m}",

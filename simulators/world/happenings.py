@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from simulators.world.history import machines_of
-from simulators.world.law import HISTORY_H, HOURS_PER_DAY, MONTH_H
+from simulators.world.law import HOURS_PER_DAY, MONTH_H
 from simulators.world.rows import CLOSING_AFTER_OPENING_H, Row
 from simulators.world.state import CustomerState, MachineState, World
 
@@ -145,7 +145,7 @@ def usages(world: World) -> Iterator[Row]:
             next_month = _month_after(month)
             start_h = world.calendar.midnight_h(month)
             end_h = world.calendar.midnight_h(next_month)
-            if end_h > min(HISTORY_H, customer.left_h):
+            if end_h > min(world.calendar.history_h, customer.left_h):
                 break
             run_h, n_logins, delay_h = _usage(customer, machine, start_h, end_h)
             key = f"usage-{machine.key}-{month:%Y-%m}"

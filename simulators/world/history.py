@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from simulators.world.cast import N_CAST
 from simulators.world.feeling import live_month, react_to_failure
 from simulators.world.founding import found_world
-from simulators.world.law import HISTORY_H, HOURS_PER_DAY, MONTH_H, N_LEAD_IN_MONTHS, N_MONTHS
+from simulators.world.law import HOURS_PER_DAY, MONTH_H, N_LEAD_IN_MONTHS, N_MONTHS
 from simulators.world.service import next_failure_h, repair, visit_as_planned
 from simulators.world.state import CustomerState, MachineState, World
 
@@ -41,7 +42,7 @@ class _Player:
         subject: int,
         life_number: int = 0,
     ) -> None:
-        if time_h <= HISTORY_H:
+        if time_h <= self.world.calendar.history_h:
             heapq.heappush(self.queue, _Event(time_h, self.n_events, kind, subject, life_number))
             self.n_events += 1
 
@@ -56,7 +57,7 @@ class _Player:
             self.expect(time_h, "planned", row)
 
     def begin(self) -> None:
-        for month in range(N_LEAD_IN_MONTHS + N_MONTHS + 1):
+        for month in range(N_LEAD_IN_MONTHS + self.world.calendar.n_months + 1):
             self.expect(month * MONTH_H, "month", month)
         for row, (customer, machine) in enumerate(self.machines):
             if customer.joins_h > 0.0:
@@ -111,7 +112,13 @@ class _Player:
         self.expect_failure(event.subject)
 
 
-def play_history(seed: int, until: datetime) -> World:
+def play_history(
+    seed: int,
+    until: datetime,
+    *,
+    n_customers: int = N_CAST,
+    n_months: int = N_MONTHS,
+) -> World:
     """Play the whole history.
 
     Parameters
@@ -120,6 +127,10 @@ def play_history(seed: int, until: datetime) -> World:
         Decides everything that is left to chance.
     until : datetime
         End of history, aware UTC, in whole seconds.
+    n_customers : int
+        How many customers there are; the cast if not given.
+    n_months : int
+        Months in which customers may leave.
 
     Returns
     -------
@@ -127,7 +138,7 @@ def play_history(seed: int, until: datetime) -> World:
         With all facts and the truth about leaving. Facts may lie after the end, or after their
         customer left; who tells the story has to stop in time.
     """
-    world = found_world(seed, until)
+    world = found_world(seed, until, n_customers, n_months)
     player = _Player(world)
     player.begin()
     player.play()

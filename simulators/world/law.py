@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from simulators.machines import KINDS as MACHINE_KINDS
+
 FloatArray = npt.NDArray[np.float64]
 
 HOURS_PER_DAY: Final = 24.0
@@ -18,8 +20,7 @@ MONTH_H: Final = 730.5
 N_LEAD_IN_MONTHS: Final = 6
 """Months before anybody may leave, so that the first 180-day features have their facts."""
 N_MONTHS: Final = 24
-"""Months in which customers may leave."""
-HISTORY_H: Final = (N_LEAD_IN_MONTHS + N_MONTHS) * MONTH_H
+"""Months in which customers may leave, unless another number is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,6 @@ class KindLaw:
         Median of the time at work on an unplanned repair. [h]
     preventive_interval_days : float
         Days from one planned visit to the next. [d]
-    downtime_cost_eur_per_h : tuple of float
-        Lowest and highest cost of an hour of standstill to the customer. [EUR/h]
-    repair_cost_eur : tuple of float
-        Lowest and highest cost of an unplanned repair. [EUR]
-    repair_h : tuple of float
-        Lowest and highest standstill to plan with for an unplanned repair. [h]
     run_h_per_day : float
         Usual running time. [h/d]
     """
@@ -62,10 +57,41 @@ class KindLaw:
     fault_codes: tuple[str, ...]
     wrench_h_median: float
     preventive_interval_days: float
-    downtime_cost_eur_per_h: tuple[float, float]
-    repair_cost_eur: tuple[float, float]
-    repair_h: tuple[float, float]
     run_h_per_day: float
+
+    @property
+    def downtime_cost_eur_per_h(self) -> tuple[float, float]:
+        """Lowest and highest cost of an hour of standstill to a customer, in EUR/h."""
+        return _around(MACHINE_KINDS[self.kind].costs.downtime_cost_eur_per_h)
+
+    @property
+    def planned_visit_cost_eur(self) -> tuple[float, float]:
+        """Lowest and highest cost of a planned visit, in EUR."""
+        return _around(MACHINE_KINDS[self.kind].costs.planned_visit_cost_eur)
+
+    @property
+    def planned_visit_h(self) -> tuple[float, float]:
+        """Lowest and highest standstill for a planned visit, in h."""
+        return _around(MACHINE_KINDS[self.kind].costs.planned_visit_h)
+
+    @property
+    def repair_cost_eur(self) -> tuple[float, float]:
+        """Lowest and highest cost of an unplanned repair, in EUR."""
+        return _around(MACHINE_KINDS[self.kind].costs.unplanned_repair_cost_eur)
+
+    @property
+    def repair_h(self) -> tuple[float, float]:
+        """Lowest and highest standstill to plan with for an unplanned repair, in h."""
+        return _around(MACHINE_KINDS[self.kind].costs.unplanned_repair_h)
+
+
+_COST_SPREAD_RATIO: Final = (0.6, 1.5)
+"""What a site makes of the typical costs of a kind, lowest and highest."""
+
+
+def _around(typical: float) -> tuple[float, float]:
+    low, high = _COST_SPREAD_RATIO
+    return low * typical, high * typical
 
 
 # Mean lives of roughly half a year are typical of bearings, seals and tool clamps in continuous
@@ -83,9 +109,6 @@ KINDS: Final[dict[str, KindLaw]] = {
             fault_codes=("outer-race", "inner-race", "belt-tracking"),
             wrench_h_median=5.0,
             preventive_interval_days=150.0,
-            downtime_cost_eur_per_h=(200.0, 900.0),
-            repair_cost_eur=(3000.0, 8000.0),
-            repair_h=(10.0, 26.0),
             run_h_per_day=16.0,
         ),
         KindLaw(
@@ -97,9 +120,6 @@ KINDS: Final[dict[str, KindLaw]] = {
             fault_codes=("seal-leak", "impeller-wear", "cavitation"),
             wrench_h_median=4.0,
             preventive_interval_days=180.0,
-            downtime_cost_eur_per_h=(300.0, 1500.0),
-            repair_cost_eur=(3000.0, 9000.0),
-            repair_h=(12.0, 30.0),
             run_h_per_day=20.0,
         ),
         KindLaw(
@@ -111,10 +131,51 @@ KINDS: Final[dict[str, KindLaw]] = {
             fault_codes=("spindle-bearing", "tool-clamp", "drive-overheating"),
             wrench_h_median=7.0,
             preventive_interval_days=120.0,
-            downtime_cost_eur_per_h=(500.0, 2500.0),
-            repair_cost_eur=(6000.0, 15000.0),
-            repair_h=(16.0, 40.0),
             run_h_per_day=13.0,
+        ),
+        KindLaw(
+            kind="reciprocating-compressor",
+            key_prefix="compressor",
+            model="RC-75",
+            life_shape=1.3,
+            life_scale_days=230.0,
+            fault_codes=("discharge-valve-leak", "cooler-fouling"),
+            wrench_h_median=4.5,
+            preventive_interval_days=150.0,
+            run_h_per_day=19.0,
+        ),
+        KindLaw(
+            kind="gearbox",
+            key_prefix="gearbox",
+            model="GB-300",
+            life_shape=2.0,
+            life_scale_days=240.0,
+            fault_codes=("tooth-crack", "gear-wear"),
+            wrench_h_median=8.0,
+            preventive_interval_days=170.0,
+            run_h_per_day=17.0,
+        ),
+        KindLaw(
+            kind="electric-motor",
+            key_prefix="motor",
+            model="EM-55",
+            life_shape=1.6,
+            life_scale_days=250.0,
+            fault_codes=("insulation-ageing", "cooling-blocked"),
+            wrench_h_median=5.0,
+            preventive_interval_days=180.0,
+            run_h_per_day=18.0,
+        ),
+        KindLaw(
+            kind="hydraulic-press",
+            key_prefix="press",
+            model="HP-160",
+            life_shape=1.7,
+            life_scale_days=215.0,
+            fault_codes=("accumulator-gas-loss", "pump-leakage"),
+            wrench_h_median=5.5,
+            preventive_interval_days=140.0,
+            run_h_per_day=14.0,
         ),
     )
 }

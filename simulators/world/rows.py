@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from simulators.world.law import HISTORY_H
-
 Cell = str | int | float | bool | date | datetime | None
 
 CLOSING_AFTER_OPENING_H: Final = 0.1
@@ -31,20 +29,22 @@ class Row:
     cells: tuple[Cell, ...]
 
 
-def is_told(row: Row) -> bool:
+def is_told(row: Row, history_h: float) -> bool:
     """Whether the office knows of it when history ends.
 
     Parameters
     ----------
     row : Row
         A row of any table.
+    history_h : float
+        When history ends. [h]
 
     Returns
     -------
     bool
         False for what is still to come, or has not been written down.
     """
-    return row.known_h <= HISTORY_H
+    return row.known_h <= history_h
 
 
 def render(cell: Cell) -> str:

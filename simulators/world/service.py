@@ -127,7 +127,7 @@ def book(
     arrival_h : float
         At or after `wanted_h`, in working hours. [h]
     """
-    crew = [one for one in world.technicians if one.person.region is region]
+    crew = world.crew(region)
     is_skill_asked = chance.random() < SKILLED_DISPATCH_PROBABILITY
     pick = chance.random()
     arrival_h = wanted_h
@@ -141,7 +141,7 @@ def book(
             free = [one for one in free if kind in one.person.skills]
         if free:
             technician = free[int(pick * len(free))]
-            technician.bookings_h.append((start_h, end_h))
+            technician.book(start_h, end_h)
             return technician, arrival_h
         arrival_h += 2.0
 
@@ -269,12 +269,13 @@ def _bring_planned_visit_forward(
     machine: MachineState, technician: TechnicianState, arrived_h: float, left_h: float
 ) -> float:
     """Do the planned work after the repair, if the technician can stay; return the end."""
-    booked = technician.bookings_h.pop()
+    booked = (arrived_h - _TRAVEL_H, left_h + _TRAVEL_H)
+    technician.bookings_h.remove(booked)
     end_h = left_h + machine.planned_visit_h
     if not technician.is_free(booked[0], end_h + _TRAVEL_H):
-        technician.bookings_h.append(booked)
+        technician.book(*booked)
         return left_h
-    technician.bookings_h.append((booked[0], end_h + _TRAVEL_H))
+    technician.book(booked[0], end_h + _TRAVEL_H)
     job = _open_job(machine, "preventive", None, arrived_h)
     job.closed_h = end_h
     _add_visit(machine, job, technician, left_h, end_h, None)

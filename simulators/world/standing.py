@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from datetime import date
 
 from simulators.world.history import machines_of
-from simulators.world.law import HISTORY_H, HOURS_PER_DAY
+from simulators.world.law import HOURS_PER_DAY
 from simulators.world.rows import Cell, Row
 from simulators.world.state import CustomerState, MachineState, Term, World
 
 
-def written_terms(customer: CustomerState) -> list[Term]:
+def written_terms(world: World, customer: CustomerState) -> list[Term]:
     """Find the contracts that were signed before the end of history and before leaving.
 
     Parameters
     ----------
+    world : World
+        A world that has been played.
     customer : CustomerState
         The customer.
 
@@ -25,7 +27,8 @@ def written_terms(customer: CustomerState) -> list[Term]:
     """
     terms = [customer.terms[0]]
     for before, term in zip(customer.terms, customer.terms[1:], strict=False):
-        if customer.left_h > before.ends_h and term.signed_h + term.signing_delay_h <= HISTORY_H:
+        is_known = term.signed_h + term.signing_delay_h <= world.calendar.history_h
+        if customer.left_h > before.ends_h and is_known:
             terms.append(term)
         else:
             break
@@ -93,7 +96,7 @@ def contracts(world: World) -> Iterator[Row]:
         Columns as in `tables.TABLES`.
     """
     for customer in world.customers:
-        terms = written_terms(customer)
+        terms = written_terms(world, customer)
         for term in terms:
             signed_known_h = term.signed_h + term.signing_delay_h
             yield Row(
@@ -148,7 +151,7 @@ def machines(world: World) -> Iterator[Row]:
         Columns as in `tables.TABLES`.
     """
     for customer, machine in machines_of(world):
-        for number, term in enumerate(written_terms(customer)):
+        for number, term in enumerate(written_terms(world, customer)):
             at_h = term.starts_h if number else _founding_h(customer) + 1.0
             if number and at_h >= customer.left_h:
                 continue
@@ -207,7 +210,7 @@ def payments(world: World) -> Iterator[Row]:
     """
     day = world.calendar.day
     for customer in world.customers:
-        contract_keys = {term.key for term in written_terms(customer)}
+        contract_keys = {term.key for term in written_terms(world, customer)}
         for one in customer.invoices:
             if one.issued_h >= customer.left_h or one.contract_key not in contract_keys:
                 continue

@@ -4,6 +4,7 @@ Times are float64 hours since history began (``_h``). Each fact carries the dela
 the maker's office knows of it, so that the writing of tables needs no more dice.
 """
 
+import bisect
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +12,14 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from simulators.world.cast import Company, Person, Region, ScriptedFailure
-from simulators.world.law import HISTORY_H, HOURS_PER_DAY, FloatArray, KindLaw
+from simulators.world.law import (
+    HOURS_PER_DAY,
+    MONTH_H,
+    N_LEAD_IN_MONTHS,
+    N_MONTHS,
+    FloatArray,
+    KindLaw,
+)
 
 QUARTER_H = 90 * HOURS_PER_DAY
 WORKING_DAY_H = (6.0, 20.0)
@@ -26,9 +34,17 @@ class Calendar:
     ----------
     starts_at : datetime
         When history begins, aware UTC.
+    n_months : int
+        Months in which customers may leave, after the lead-in.
     """
 
     starts_at: datetime
+    n_months: int = N_MONTHS
+
+    @property
+    def history_h(self) -> float:
+        """Length of history, lead-in included, in h."""
+        return (N_LEAD_IN_MONTHS + self.n_months) * MONTH_H
 
     def moment(self, time_h: float) -> datetime:
         """Name the moment, to the whole second below.
@@ -190,9 +206,9 @@ class MachineState:
     planned_visit_h: float
     repair_cost_eur: float
     repair_h: float
-    chance_ends_h: float = HISTORY_H
+    chance_ends_h: float = math.inf
     """Failures after this come by script only."""
-    planned_ends_h: float = HISTORY_H
+    planned_ends_h: float = math.inf
     life_number: int = 0
     life_starts_h: float = 0.0
     age_days: float = 0.0
@@ -264,6 +280,7 @@ class TechnicianState:
     person: Person
     skilled_probability: float
     bookings_h: list[tuple[float, float]] = field(default_factory=list)
+    """Rising, none within another."""
 
     def is_free(self, from_h: float, to_h: float) -> bool:
         """Whether nothing is booked in between.
@@ -278,7 +295,19 @@ class TechnicianState:
         bool
             True if they could come.
         """
-        return all(to_h <= start or end <= from_h for start, end in self.bookings_h)
+        after = bisect.bisect_left(self.bookings_h, (from_h,))
+        begins_in_between = after < len(self.bookings_h) and self.bookings_h[after][0] < to_h
+        return not begins_in_between and (after == 0 or self.bookings_h[after - 1][1] <= from_h)
+
+    def book(self, from_h: float, to_h: float) -> None:
+        """Take a time that is free.
+
+        Parameters
+        ----------
+        from_h, to_h : float
+            The time. [h]
+        """
+        bisect.insort(self.bookings_h, (from_h, to_h))
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,3 +337,22 @@ class World:
     open_jobs_h: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Corrective jobs by region: opened and closed."""
     truth: list[TruthRow] = field(default_factory=list)
+    _crews: dict[str, list[TechnicianState]] = field(default_factory=dict)
+
+    def crew(self, region: Region) -> list[TechnicianState]:
+        """Name the technicians of a region.
+
+        Parameters
+        ----------
+        region : Region
+            The region.
+
+        Returns
+        -------
+        list of TechnicianState
+            In the order of their numbers.
+        """
+        if not self._crews:
+            for one in self.technicians:
+                self._crews.setdefault(one.person.region.name, []).append(one)
+        return self._crews[region.name]
