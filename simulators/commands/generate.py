@@ -11,6 +11,8 @@ from simulators.plant.fleet import FleetPlan, fleet_of, write_fleet
 from simulators.plant.run_to_failure import write_run_to_failure
 from simulators.progress import Progress
 from simulators.reading import NS_PER_H, NS_PER_S
+from simulators.world.cast import N_CAST
+from simulators.world.law import N_MONTHS
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,9 +48,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     _add_business(
         things.add_parser(
             "business",
-            help="two years of customers, contracts, visits and more",
-            description="Write two years of customers, contracts, visits and more, one CSV for "
-            "each table, for `staybolt import`.",
+            help="years of customers, contracts, visits and more",
+            description="Write years of customers, contracts, visits and more, one CSV for each "
+            "table, for `staybolt import`; the true risks go to truth/ beside --dir.",
         )
     )
 
@@ -98,6 +100,13 @@ def _add_business(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", metavar="TIME", help="where the two years end, 2026-01-31 (default now)"
     )
+    for name, default, text in (
+        ("--customers", N_CAST, "how many customers; the demo's four are the first"),
+        ("--months", N_MONTHS, "months in which customers may leave"),
+    ):
+        parser.add_argument(
+            name, type=int, default=default, metavar="N", help=f"{text} (default {default})"
+        )
     parser.set_defaults(run=_generate_business)
 
 
@@ -134,7 +143,13 @@ def _generate_business(options: argparse.Namespace) -> None:
 
     check_seed(options.seed)
     until = datetime.now(UTC) if options.until is None else _moment(options.until)
-    generate_business(options.dir, options.seed, until)
+    generate_business(
+        options.dir,
+        options.seed,
+        until,
+        n_customers=options.customers,
+        n_months=options.months,
+    )
     print(options.dir)
 
 

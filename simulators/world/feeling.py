@@ -1,9 +1,12 @@
 """What customers feel, write, pay and use, and whether they leave: once every month."""
 
+import bisect
 import math
+import operator
 
 import numpy as np
 
+from simulators.world.features import features_at
 from simulators.world.law import (
     HAZARD_FEATURES,
     HAZARD_INTERCEPT,
@@ -16,7 +19,7 @@ from simulators.world.law import (
     monthly_hazard,
 )
 from simulators.world.service import Repair
-from simulators.world.state import CustomerState, MachineState, Ticket, TruthRow, World
+from simulators.world.state import CustomerState, Invoice, MachineState, Ticket, TruthRow, World
 
 SILENCE_GAIN = 0.9
 """How fast letters dry up with the log-odds of leaving above `CONTENT_LOG_ODDS`."""
@@ -31,7 +34,6 @@ USAGE_LOSS_PER_LOG_ODDS = 0.03
 """How much the logarithm of use falls each month for each unit of burden above the usual."""
 USUAL_BURDEN = 0.5
 """Service burden that customers put up with, in log-odds."""
-REPEAT_WINDOW_DAYS = 30.0
 REASONS = dict(
     zip(
         HAZARD_FEATURES,
@@ -39,92 +41,6 @@ REASONS = dict(
         strict=True,
     )
 )
-
-
-def features_at(customer: CustomerState, landmark_h: float) -> FloatArray:
-    """Measure what the hazard depends on, from everything that has happened so far.
-
-    Parameters
-    ----------
-    customer : CustomerState
-        The customer.
-    landmark_h : float
-        Nothing after this moment is used. [h]
-
-    Returns
-    -------
-    ndarray of shape (5,)
-        In the order of `HAZARD_FEATURES`; 0 where there is nothing to measure.
-    """
-    return np.array([
-        sum(_downtime_h(machine, landmark_h, 90.0) for machine in customer.machines)
-        / len(customer.machines),
-        _repeat_visit_ratio(customer, landmark_h),
-        _response_excess_ratio(customer, landmark_h),
-        _late_payment_days(customer, landmark_h),
-        _usage_change_ratio(customer, landmark_h),
-    ])
-
-
-def _downtime_h(machine: MachineState, landmark_h: float, window_days: float) -> float:
-    start_h = landmark_h - window_days * HOURS_PER_DAY
-    return sum(
-        max(0.0, min(one.ended_h, landmark_h) - max(one.started_h, start_h))
-        for one in machine.standstills
-        if not one.is_planned
-    )
-
-
-def _repeat_visit_ratio(customer: CustomerState, landmark_h: float) -> float:
-    """Corrective visits that follow another for the same fault within 30 days, among all."""
-    start_h = landmark_h - 180.0 * HOURS_PER_DAY
-    n_visits = n_repeats = 0
-    for machine in customer.machines:
-        last_left_h: dict[str, float] = {}
-        for visit in machine.visits:
-            if visit.job.fault_code is None or visit.left_h > landmark_h:
-                continue
-            before_h = last_left_h.get(visit.job.fault_code, -math.inf)
-            last_left_h[visit.job.fault_code] = visit.left_h
-            if visit.left_h > start_h:
-                n_visits += 1
-                n_repeats += visit.arrived_h - before_h <= REPEAT_WINDOW_DAYS * HOURS_PER_DAY
-    return n_repeats / n_visits if n_visits else 0.0
-
-
-def _response_excess_ratio(customer: CustomerState, landmark_h: float) -> float:
-    """Mean time over the promised response, as part of the promise."""
-    start_h = landmark_h - 90.0 * HOURS_PER_DAY
-    excess = []
-    for machine in customer.machines:
-        first_arrival_h: dict[str, float] = {}
-        for visit in machine.visits:
-            first_arrival_h.setdefault(visit.job.key, visit.arrived_h)
-        for job in machine.jobs:
-            if job.kind == "corrective" and start_h < job.opened_h <= landmark_h:
-                response_h = min(first_arrival_h[job.key], landmark_h) - job.opened_h
-                excess.append(max(0.0, response_h / customer.response_target_h - 1.0))
-    return sum(excess) / len(excess) if excess else 0.0
-
-
-def _late_payment_days(customer: CustomerState, landmark_h: float) -> float:
-    """Mean days late of the bills that fell due within 180 days; an open bill counts so far."""
-    start_h = landmark_h - 180.0 * HOURS_PER_DAY
-    late_days = [
-        max(0.0, min(invoice.paid_h, landmark_h) - invoice.due_h) / HOURS_PER_DAY
-        for invoice in customer.invoices
-        if start_h < invoice.due_h <= landmark_h
-    ]
-    return sum(late_days) / len(late_days) if late_days else 0.0
-
-
-def _usage_change_ratio(customer: CustomerState, landmark_h: float) -> float:
-    """Use in the last three months over the three before, less one."""
-    month = round(landmark_h / MONTH_H)
-    if month < 6 or customer.joins_h > landmark_h - 6.0 * MONTH_H:
-        return 0.0
-    level = np.exp(customer.usage_log_level[month - 6 : month])
-    return float(level[3:].sum() / level[:3].sum() - 1.0)
 
 
 def live_month(world: World, customer: CustomerState, month: int) -> None:
@@ -192,20 +108,79 @@ def _decide(
 
 def _pay(customer: CustomerState, landmark_h: float) -> None:
     """Settle when the bills that fall due within the month are paid."""
-    delay_days = customer.payment_habit_days
-    delay_days += PAYMENT_DAYS_PER_LOG_ODDS * customer.service_burden
-    for invoice in customer.invoices:
-        if landmark_h <= invoice.due_h < landmark_h + MONTH_H:
-            days = max(-10, round(delay_days + float(customer.chance.normal(0.0, 3.0))))
-            invoice.paid_h = invoice.due_h + days * HOURS_PER_DAY + 10.0
-            invoice.paid_delay_h = float(customer.chance.uniform(4.0, 40.0))
+    for invoice in due_between(customer, landmark_h, landmark_h + MONTH_H):
+        invoice.whim_days = float(customer.chance.normal(0.0, 3.0))
+        invoice.paid_h = paid_h(customer, invoice, customer.service_burden)
+        invoice.paid_delay_h = float(customer.chance.uniform(4.0, 40.0))
+
+
+def due_between(customer: CustomerState, from_h: float, to_h: float) -> list[Invoice]:
+    """Find the bills that fall due in some time.
+
+    Parameters
+    ----------
+    customer : CustomerState
+        Whose bills.
+    from_h, to_h : float
+        The time. [h]
+
+    Returns
+    -------
+    list of Invoice
+        In order.
+    """
+    due = operator.attrgetter("due_h")
+    first = bisect.bisect_left(customer.invoices, from_h, key=due)
+    return customer.invoices[first : bisect.bisect_left(customer.invoices, to_h, key=due)]
+
+
+def paid_h(customer: CustomerState, invoice: Invoice, service_burden: float) -> float:
+    """Say when a bill is paid by a customer who has been served like this.
+
+    Parameters
+    ----------
+    customer : CustomerState
+        The customer.
+    invoice : Invoice
+        The bill.
+    service_burden : float
+        Log-odds that poor service adds when the bill falls due.
+
+    Returns
+    -------
+    float
+        Ten o'clock of some day. [h]
+    """
+    days = customer.payment_habit_days + PAYMENT_DAYS_PER_LOG_ODDS * service_burden
+    late_days = max(-10, round(days + invoice.whim_days))
+    return invoice.due_h + late_days * HOURS_PER_DAY + 10.0
 
 
 def _use(customer: CustomerState, month: int) -> None:
-    step = customer.usage_trend_per_year / 12.0 + 0.02 * float(customer.usage_shock[month])
-    step -= USAGE_LOSS_PER_LOG_ODDS * (customer.service_burden - USUAL_BURDEN)
     before = float(customer.usage_log_level[month - 1]) if month else 0.0
+    step = usage_step(customer, month, customer.service_burden)
     customer.usage_log_level[month] = before + step
+
+
+def usage_step(customer: CustomerState, month: int, service_burden: float) -> float:
+    """Say how much the logarithm of use changes in a month of such service.
+
+    Parameters
+    ----------
+    customer : CustomerState
+        The customer.
+    month : int
+        Months since history began.
+    service_burden : float
+        Log-odds that poor service adds at its beginning.
+
+    Returns
+    -------
+    float
+        Added to the logarithm.
+    """
+    step = customer.usage_trend_per_year / 12.0 + 0.02 * float(customer.usage_shock[month])
+    return step - USAGE_LOSS_PER_LOG_ODDS * (service_burden - USUAL_BURDEN)
 
 
 def react_to_failure(customer: CustomerState, machine: MachineState, repair: Repair) -> None:

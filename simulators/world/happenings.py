@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from simulators.world.features import recent
 from simulators.world.history import machines_of
 from simulators.world.law import HOURS_PER_DAY, MONTH_H
 from simulators.world.rows import CLOSING_AFTER_OPENING_H, Row
@@ -162,11 +163,16 @@ def _usage(
 ) -> tuple[float, int, float]:
     """Run hours and log-ins of one calendar month, and how long the report took."""
     level = customer.usage_log_level
-    noon_h = [start_h + 12.0 + 24.0 * day for day in range(round((end_h - start_h) / 24.0))]
-    days = sum(math.exp(level[int(at_h / MONTH_H)]) for at_h in noon_h)
+    n_days = round((end_h - start_h) / HOURS_PER_DAY)
+    days = 0.0
+    for month in range(int((start_h + 12.0) / MONTH_H), int((end_h - 12.0) / MONTH_H) + 1):
+        # Noons of this calendar month that lie in this month of history.
+        first = max(0, math.ceil((month * MONTH_H - start_h - 12.0) / HOURS_PER_DAY))
+        last = min(n_days, math.ceil(((month + 1) * MONTH_H - start_h - 12.0) / HOURS_PER_DAY))
+        days += (last - first) * math.exp(level[month])
     down_h = sum(
         max(0.0, min(one.ended_h, end_h) - max(one.started_h, start_h))
-        for one in machine.standstills
+        for one in recent(machine.standstills, start_h)
     )
     noise = float(machine.chance.lognormal(0.0, 0.02))
     run_ratio = machine.law.run_h_per_day * noise / HOURS_PER_DAY

@@ -1,8 +1,9 @@
 """One line of what the maker's office wrote down, and how it looks in a file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 Cell = str | int | float | bool | date | datetime | None
 
@@ -65,16 +66,16 @@ def render(cell: Cell) -> str:
     >>> [render(cell) for cell in (True, None, 2.5, date(2026, 1, 31))]
     ['true', '', '2.5', '2026-01-31']
     """
-    match cell:
-        case None:
-            return ""
-        case bool():
-            return "true" if cell else "false"
-        case datetime():
-            return f"{cell:%Y-%m-%dT%H:%M:%SZ}"
-        case date():
-            return cell.isoformat()
-        case float():
-            return repr(cell)
-        case _:
-            return str(cell)
+    return _RENDER[type(cell)](cell)
+
+
+_RENDER: Final[dict[type, Callable[[Any], str]]] = {
+    str: str,
+    int: str,
+    float: repr,
+    bool: lambda cell: "true" if cell else "false",
+    date: date.isoformat,
+    # All of them are UTC and whole seconds.
+    datetime: lambda cell: f"{cell.isoformat()[:19]}Z",
+    type(None): lambda _: "",
+}

@@ -59,7 +59,7 @@ class Calendar:
         datetime
             Aware UTC.
         """
-        return (self.starts_at + timedelta(hours=time_h)).replace(microsecond=0)
+        return self.starts_at + timedelta(seconds=math.floor(time_h * 3600.0))
 
     def day(self, time_h: float) -> date:
         """Name the UTC day.
@@ -175,6 +175,8 @@ class Invoice:
     due_h: float
     amount_eur: float
     paid_h: float = math.inf
+    whim_days: float = 0.0
+    """What the customer adds to its habit this time. [d]"""
     paid_delay_h: float = 0.0
 
 

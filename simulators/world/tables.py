@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulators.world import happenings, standing
-from simulators.world.law import HAZARD_FEATURES
+from simulators.world.counterfactual import prevented_at
+from simulators.world.law import HAZARD_FEATURES, N_LEAD_IN_MONTHS
 from simulators.world.rows import Cell, Row
 from simulators.world.state import World
 
@@ -125,6 +126,9 @@ TRUTH_COLUMNS: Final = (
     "has_left",
     "frailty_log_odds",
     *HAZARD_FEATURES,
+    "machine_if_serviced",
+    "failure_at_if_serviced",
+    "monthly_hazard_if_serviced",
 )
 
 
@@ -141,7 +145,9 @@ def truth_rows(world: World) -> Iterator[tuple[Cell, ...]]:
     tuple
         Values of `TRUTH_COLUMNS`.
     """
+    owner = {customer.key: customer for customer in world.customers}
     for row in world.truth:
+        prevented = prevented_at(owner[row.customer_key], row.month + N_LEAD_IN_MONTHS)
         yield (
             row.customer_key,
             row.month,
@@ -150,5 +156,8 @@ def truth_rows(world: World) -> Iterator[tuple[Cell, ...]]:
             row.may_leave,
             row.has_left,
             row.frailty,
-            *(float(value) for value in row.features),
+            *row.features.tolist(),
+            None if prevented is None else prevented.machine_key,
+            None if prevented is None else world.calendar.moment(prevented.failed_h),
+            row.hazard if prevented is None else prevented.hazard,
         )
