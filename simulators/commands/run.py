@@ -91,6 +91,7 @@ async def _play(options: argparse.Namespace) -> None:
         tuple(options.trust_client),
         options.opcua_port,
         options.mqtt_port,
+        scenario.formats,
     )
     stage = Stage(settings, first_moments(machines, clock))
     progress = Progress()

@@ -74,7 +74,13 @@ def write_plant_json(path: Path, stage: Stage, clock: dict[str, Any]) -> None:
             "user": stage.broker.edge.user,
             "password_file": str(stage.broker.edge.password_file),
             "topic": topic_of(stage.settings.site, "{machine}"),
+            "formats": _formats(stage),
         }
+        if stage.sparkplug is not None:
+            document["mqtt"]["sparkplug"] = {
+                "group": stage.sparkplug.group,
+                "node": stage.sparkplug.node,
+            }
     _write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -118,7 +124,8 @@ def write_edge_toml(path: Path, stage: Stage, plan: EdgePlan) -> None:
                     f"signal = {_quoted(signal)}",
                     f"unit = {_quoted(unit_of(signal).text)}",
                 ]
-    if stage.tap is not None and stage.broker is not None:
+    formats = _formats(stage)
+    if stage.tap is not None and stage.broker is not None and "json" in formats.values():
         lines += [
             "",
             "[[mqtt]]",
@@ -132,7 +139,20 @@ def write_edge_toml(path: Path, stage: Stage, plan: EdgePlan) -> None:
             "[[mqtt.topics]]",
             f"topic = {_quoted(topic_of(stage.settings.site, '{machine}'))}",
         ]
+    lines += [
+        f"# {machine} sends {form}, which the agent does not read from MQTT."
+        for machine, form in formats.items()
+        if form != "json"
+    ]
     _write_whole(path, "\n".join(lines) + "\n")
+
+
+def _formats(stage: Stage) -> dict[str, str]:
+    return {
+        outlet.machine: stage.format_of(outlet)
+        for outlet in stage.outlets
+        if outlet.protocol == "mqtt"
+    }
 
 
 def _quoted(text: str | Path) -> str:

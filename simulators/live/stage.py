@@ -8,19 +8,24 @@ import asyncio
 import gc
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from simulators.keys import make_identity, trust_clients
 from simulators.loopback import free_port
 from simulators.mqtt.broker import Broker
-from simulators.mqtt.publisher import MqttPublisher, payload_of, topic_of
+from simulators.mqtt.payloads import json_payload, line_payload
+from simulators.mqtt.publisher import MqttPublisher, topic_of
+from simulators.mqtt.sparkplug.node import SparkplugNode
+from simulators.mqtt.sparkplug.session import SparkplugSession
 from simulators.mqtt.tap import MqttTap
 from simulators.opcua.server import NAMESPACE_URI, OpcUaServer
 from simulators.reading import Moment, Outlet
 
 _MOST_MESSAGES_UNDER_WAY: Final = 2000
+SPARKPLUG_GROUP: Final = "plant"
+"""Group that the site's edge node belongs to in Sparkplug's topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class StageSettings:
         Port of the first OPC UA server, the next ones follow; None takes free ports.
     mqtt_port : int or None
         Port of the broker; None takes a free one.
+    formats : mapping of str to str
+        Form of the MQTT messages of a machine, ``json`` where it is not named.
     """
 
     folder: Path
@@ -46,6 +53,7 @@ class StageSettings:
     trusted_clients: tuple[Path, ...]
     opcua_port: int | None = None
     mqtt_port: int | None = None
+    formats: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,17 @@ class Stage:
             outlet.machine: server for server in self.servers for outlet in server.outlets
         }
         self._topic_of = {
-            outlet.machine: topic_of(settings.site, outlet.machine) for outlet in over_mqtt
+            outlet.machine: topic_of(settings.site, outlet.machine, self.format_of(outlet))
+            for outlet in over_mqtt
+            if self.format_of(outlet) != "sparkplug"
         }
+        devices = {
+            outlet.machine: outlet.signals
+            for outlet in over_mqtt
+            if self.format_of(outlet) == "sparkplug"
+        }
+        self.sparkplug = SparkplugNode(SPARKPLUG_GROUP, settings.site, devices) if devices else None
+        self._session: SparkplugSession | None = None
         self.broker: Broker | None = None
         self.tap: MqttTap | None = None
         self._publisher: MqttPublisher | None = None
@@ -133,13 +150,14 @@ class Stage:
             copy = self.trusted_servers_folder / f"{server.name}.der"
             copy.write_bytes(identity.certificate.read_bytes())
             await server.start(identity, clients, pki / "trusted_clients", port, self._first)
-        if self._topic_of:
+        if self._topic_of or self.sparkplug is not None:
             await self._start_mqtt()
 
     async def stop(self) -> None:
         """Stop every server; harmless when some never started."""
-        if self._publisher is not None:
-            await asyncio.to_thread(self._publisher.close)
+        for client in (self._session, self._publisher):
+            if client is not None:
+                await asyncio.to_thread(client.close)
         if self.tap is not None:
             await self.tap.stop()
         if self.broker is not None:
@@ -160,11 +178,32 @@ class Stage:
         if outlet.protocol == "opcua":
             server = self._server_of[outlet.machine]
             await server.write(outlet.machine, moment)
+        elif self._session is not None and self.format_of(outlet) == "sparkplug":
+            self._session.send(outlet.machine, moment)
         elif self._publisher is not None and self.tap is not None:
             topic = self._topic_of[outlet.machine]
-            payload = payload_of(outlet.signals, moment)
+            if self.format_of(outlet) == "line":
+                site = self.settings.site
+                payload = line_payload(site, outlet.machine, outlet.signals, moment)
+            else:
+                payload = json_payload(outlet.signals, moment)
             self.tap.ledger.expect(topic, payload)
             self._publisher.publish(topic, payload)
+
+    def format_of(self, outlet: Outlet) -> str:
+        """Say in what form a machine's MQTT messages are.
+
+        Parameters
+        ----------
+        outlet : Outlet
+            The machine.
+
+        Returns
+        -------
+        str
+            ``json``, ``line`` or ``sparkplug``.
+        """
+        return self.settings.formats.get(outlet.machine, "json")
 
     def unheard(self) -> list[str]:
         """Name the channels that nobody listens to yet.
@@ -205,3 +244,6 @@ class Stage:
         await self.tap.start(self.settings.mqtt_port or 0)
         self._publisher = MqttPublisher(self.broker.port, self.broker.plant)
         await asyncio.to_thread(self._publisher.connect)
+        if self.sparkplug is not None:
+            self._session = SparkplugSession(self.broker.port, self.broker.plant, self.sparkplug)
+            await asyncio.to_thread(self._session.connect)

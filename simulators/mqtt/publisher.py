@@ -1,16 +1,8 @@
-"""Publishes what machines measure over MQTT 5, every message at least once.
+"""Publishes what machines measure over MQTT 5, every message at least once."""
 
-One message carries all signals of one machine at one moment:
-``{"time_ns": 1700000000000000000, "values": {"flow_m3_h": 104.2, …}, "quality": {…}}``. Quality
-is left out while it is good; a value the machine did not give is ``null``.
-"""
-
-import json
 import logging
-import math
 import threading
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
@@ -18,7 +10,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 from simulators.errors import DeliveryError, StartError
 from simulators.loopback import LOOPBACK
 from simulators.mqtt.broker import Secret
-from simulators.reading import BAD, GOOD, Moment
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +17,17 @@ CONNECT_TIMEOUT_S: Final = 10.0
 _MOST_IN_FLIGHT: Final = 100
 
 
-def topic_of(site: str, machine: str) -> str:
+def topic_of(site: str, machine: str, form: str = "json") -> str:
     """Name the topic of a machine's telemetry.
 
     Parameters
     ----------
     site : str
-        Site of the edge agent, or ``{machine}`` left for a pattern.
+        Site of the edge agent.
     machine : str
-        Machine.
+        Machine, or ``{machine}`` left for a pattern.
+    form : {"json", "line"}
+        Form of its messages; each has topics of its own.
 
     Returns
     -------
@@ -46,45 +39,7 @@ def topic_of(site: str, machine: str) -> str:
     >>> topic_of("mill-7", "pump-01")
     'plant/mill-7/pump-01/telemetry'
     """
-    return f"plant/{site}/{machine}/telemetry"
-
-
-def payload_of(signals: Sequence[str], moment: Moment) -> bytes:
-    """Encode one moment of one machine.
-
-    Parameters
-    ----------
-    signals : sequence of str
-        Signal names.
-    moment : Moment
-        What it measured, and when.
-
-    Returns
-    -------
-    bytes
-        JSON.
-
-    Examples
-    --------
-    >>> payload_of(["flow_m3_h"], Moment(5, (float("nan"),), (BAD,)))
-    b'{"time_ns":5,"values":{"flow_m3_h":null},"quality":{"flow_m3_h":2}}'
-    """
-    # JSON has no nan, so a value that is not there is null, and bad whatever its moment is.
-    document: dict[str, Any] = {
-        "time_ns": moment.time_ns,
-        "values": {
-            signal: None if math.isnan(value) else value
-            for signal, value in zip(signals, moment.values, strict=True)
-        },
-    }
-    qualities = {
-        signal: BAD if math.isnan(value) else quality
-        for signal, value, quality in zip(signals, moment.values, moment.quality, strict=True)
-        if quality != GOOD or math.isnan(value)
-    }
-    if qualities:
-        document["quality"] = qualities
-    return json.dumps(document, separators=(",", ":")).encode()
+    return f"plant/{site}/{machine}/{'lines' if form == 'line' else 'telemetry'}"
 
 
 class MqttPublisher:

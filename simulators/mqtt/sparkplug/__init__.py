@@ -1,0 +1,1 @@
+"""Sparkplug B 3.0 as an edge node speaks it."""
