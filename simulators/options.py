@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from simulators.commands import generate, replay, run, vibration
+from simulators.commands import generate, load, replay, run, vibration
 
 _DESCRIPTION: Final = """\
 Simulated machines for Staybolt: they speak OPC UA and MQTT as real ones do, wear, fail and are
@@ -42,6 +42,6 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, replay, generate, vibration):
+    for command in (run, replay, generate, vibration, load):
         command.add_to(commands)
     return parser
