@@ -28,13 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code.
     """
     options = build_parser().parse_args(arguments)
-    options.dir = options.dir.resolve()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     # asyncua logs a traceback for every client it refuses; who was refused is told by us.
     for noisy in ("asyncua", "asyncuagds"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
-        make_folder(options.dir)
+        if "dir" in options:
+            options.dir = options.dir.resolve()
+            make_folder(options.dir)
         options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ was not named.
 
 import ipaddress
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Sequence
@@ -48,7 +49,14 @@ class Identity:
     private_key: Path
 
 
-def make_identity(folder: Path, application_uri: str) -> Identity:
+def make_identity(
+    folder: Path,
+    application_uri: str,
+    *,
+    is_new: bool = False,
+    is_expired: bool = False,
+    is_client: bool = False,
+) -> Identity:
     """Take a server's certificate from a folder, or make one there.
 
     Parameters
@@ -57,6 +65,12 @@ def make_identity(folder: Path, application_uri: str) -> Identity:
         Where certificate and key are kept.
     application_uri : str
         Who the server says it is.
+    is_new : bool
+        Make a new one even if the last is still valid.
+    is_expired : bool
+        Make one that has expired: a fault to show to clients.
+    is_client : bool
+        Make one for a client, not for a server.
 
     Returns
     -------
@@ -64,7 +78,8 @@ def make_identity(folder: Path, application_uri: str) -> Identity:
         The same as last time while it stays valid for a month.
     """
     identity = Identity(application_uri, folder / "certificate.der", folder / "private_key.pem")
-    if identity.private_key.is_file() and _is_still_good(identity):
+    is_wanted_new = is_new or is_expired
+    if not is_wanted_new and identity.private_key.is_file() and _is_still_good(identity):
         return identity
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_KEY_BITS)
@@ -76,7 +91,8 @@ def make_identity(folder: Path, application_uri: str) -> Identity:
             serialization.NoEncryption(),
         ),
     )
-    certificate = _self_signed(key, application_uri)
+    until = datetime.now(UTC) + (-_CLOCK_SKEW if is_expired else _VALID_FOR)
+    certificate = _self_signed(key, application_uri, until, is_client=is_client)
     identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.DER))
     return identity
 
@@ -95,6 +111,32 @@ def write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def take_password(folder: Path, user: str) -> str:
+    """Take the password of an earlier run, so that a client set up then still fits, or make one.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``<user>.password`` is kept, readable by its owner alone.
+    user : str
+        Whose password.
+
+    Returns
+    -------
+    str
+        The password.
+    """
+    path = folder / f"{user}.password"
+    if path.is_file():
+        password = path.read_text(encoding="utf-8").strip()
+        if password:
+            return password
+    # URL-safe characters need no escaping in TOML.
+    password = secrets.token_urlsafe(24)
+    write_private(path, password.encode() + b"\n")
+    return password
 
 
 def trust_clients(folder: Path, certificates: Sequence[Path]) -> tuple[x509.Certificate, ...]:
@@ -154,13 +196,14 @@ def _is_still_good(identity: Identity) -> bool:
     return is_fresh and identity.application_uri in uris
 
 
-def _self_signed(key: rsa.RSAPrivateKey, application_uri: str) -> x509.Certificate:
+def _self_signed(
+    key: rsa.RSAPrivateKey, application_uri: str, until: datetime, *, is_client: bool
+) -> x509.Certificate:
     """Make an application instance certificate (OPC 10000-6, 6.2.2)."""
     name = x509.Name([
         x509.NameAttribute(NameOID.COMMON_NAME, application_uri.rsplit(":", maxsplit=1)[-1]),
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Staybolt simulated plant"),
     ])
-    now = datetime.now(UTC)
     hosts = {"localhost", socket.gethostname()}
     alternative_names = [
         x509.UniformResourceIdentifier(application_uri),
@@ -178,6 +221,7 @@ def _self_signed(key: rsa.RSAPrivateKey, application_uri: str) -> x509.Certifica
         encipher_only=False,
         decipher_only=False,
     )
+    purpose = ExtendedKeyUsageOID.CLIENT_AUTH if is_client else ExtendedKeyUsageOID.SERVER_AUTH
     public_key = key.public_key()
     subject_key = x509.SubjectKeyIdentifier.from_public_key(public_key)
     return (
@@ -187,8 +231,8 @@ def _self_signed(key: rsa.RSAPrivateKey, application_uri: str) -> x509.Certifica
         .issuer_name(name)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _VALID_FOR)
+        .not_valid_before(min(datetime.now(UTC), until) - _CLOCK_SKEW)
+        .not_valid_after(until)
         # A client that trusts this one certificate must accept it as its own issuer.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=False)
         .add_extension(subject_key, critical=False)
@@ -197,7 +241,7 @@ def _self_signed(key: rsa.RSAPrivateKey, application_uri: str) -> x509.Certifica
             critical=False,
         )
         .add_extension(usage, critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternative_names), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -3,7 +3,8 @@
 import argparse
 from typing import Final
 
-from simulators.commands import generate, load, replay, run, vibration
+from simulators.commands import fault, generate, load, replay, run, vibration
+from simulators.commands import list as list_
 
 _DESCRIPTION: Final = """\
 Simulated machines for Staybolt: they speak OPC UA and MQTT as real ones do, wear, fail and are
@@ -20,7 +21,12 @@ examples:
   staybolt-sim replay cmapss --data DIR --subset FD001 --units 1,5,9 --dir replay \\
       --trust-client edge/pki/own/certificate.der \\
       --uplink-url http://127.0.0.1:8086 --uplink-token-file token --edge-state-dir edge
+  staybolt-sim list scenarios                  # and: list kinds, list faults
+  staybolt-sim run --scenario two-pumps --dir plant --control --trust-client client.der
+  staybolt-sim fault --dir plant network mqtt half-open
+
   staybolt-sim generate run-to-failure --dir histories --seed 7
+  staybolt-sim generate telemetry --dir fleet --machines 100 --days 30
   staybolt-sim generate business --dir business --seed 7
 
 exit code: 0 done, 1 samples were not taken, 2 something in the options or the data is wrong
@@ -42,6 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, replay, generate, vibration, load):
+    for command in (run, list_, fault, replay, generate, vibration, load):
         command.add_to(commands)
     return parser

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import time
 
-from simulators.commands.shared import add_folder, add_network, add_seed, edge_plan, on_stage
+from simulators.commands.shared import add_folder, add_network, add_seed, edge_plan, on_stage, port
 from simulators.live.clock import ClockSettings, PlantClock
 from simulators.plant.machine import build_plant
 from simulators.progress import Progress
@@ -41,6 +41,15 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         action="store_true",
         help="play at once, whether or not an edge agent has subscribed",
     )
+    faults = parser.add_argument_group("faults", "`staybolt-sim fault` asks for them.")
+    faults.add_argument(
+        "--control",
+        action="store_true",
+        help="open a control port for faults, and put a door before every server",
+    )
+    faults.add_argument(
+        "--control-port", type=port, metavar="PORT", help="its port (default: a free one)"
+    )
     pace = parser.add_argument_group("pace", "History is played first, then the plant is live.")
     for name, text in (
         ("--history-days", "how far before now the play begins"),
@@ -69,9 +78,11 @@ def _pace(options: argparse.Namespace, scenario: ClockSection) -> ClockSettings:
 
 async def _play(options: argparse.Namespace) -> None:
     # asyncua takes half a second to load; offline work does without.
+    from simulators.faults.control import ControlServer
     from simulators.live.files import write_edge_toml, write_plant_json
     from simulators.live.play import describe_clock, first_moments, play_plant
     from simulators.live.stage import Stage, StageSettings
+    from simulators.live.trouble import Trouble
     from simulators.plant.truth import write_truth
 
     scenario = load_scenario(options.scenario)
@@ -92,16 +103,31 @@ async def _play(options: argparse.Namespace) -> None:
         options.opcua_port,
         options.mqtt_port,
         scenario.formats,
+        scenario.opcua,
+        has_doors=options.control,
     )
     stage = Stage(settings, first_moments(machines, clock))
+    sensor_faults = scenario.sensor_faults(clock.now_ns)
+    trouble = Trouble(stage, options.seed, sensor_faults, scenario.delivery)
+    control = ControlServer(trouble, options.dir / "control.token") if options.control else None
     progress = Progress()
     async with on_stage(stage) as stop:
+        if control is not None:
+            await control.start(options.control_port or 0)
         write_truth(
-            options.dir / "truth.jsonl", machines, start_ns=clock.start_ns, now_ns=clock.now_ns
+            options.dir / "truth.jsonl",
+            machines,
+            start_ns=clock.start_ns,
+            now_ns=clock.now_ns,
+            faults=[fault.fact() for fault in sensor_faults],
         )
         if plan is not None:
             write_edge_toml(options.dir / "edge.toml", stage, plan)
-        write_plant_json(options.dir / "plant.json", stage, describe_clock(clock))
+        write_plant_json(options.dir / "plant.json", stage, describe_clock(clock), control)
         progress.say(f"the plant is up: {options.dir / 'plant.json'}")
-        await play_plant(stage, machines, clock, progress, stop, does_wait=not options.no_wait)
+        await play_plant(
+            stage, machines, clock, progress, stop, does_wait=not options.no_wait, trouble=trouble
+        )
+        if control is not None:
+            await control.stop()
     progress.say("the plant has stopped")

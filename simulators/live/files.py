@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from simulators.faults.control import ControlServer
 from simulators.live.stage import Stage
 from simulators.loopback import LOOPBACK
 from simulators.mqtt.publisher import topic_of
@@ -37,7 +38,9 @@ class EdgePlan:
     state_dir: Path
 
 
-def write_plant_json(path: Path, stage: Stage, clock: dict[str, Any]) -> None:
+def write_plant_json(
+    path: Path, stage: Stage, clock: dict[str, Any], control: ControlServer | None = None
+) -> None:
     """Write where the plant is and what is in it.
 
     Parameters
@@ -48,6 +51,8 @@ def write_plant_json(path: Path, stage: Stage, clock: dict[str, Any]) -> None:
         The servers, started.
     clock : dict
         How machine time is played.
+    control : ControlServer, optional
+        Where faults can be asked for.
     """
     document: dict[str, Any] = {
         "kinds": {outlet.kind: {"signals": list(outlet.signals)} for outlet in stage.outlets},
@@ -58,6 +63,11 @@ def write_plant_json(path: Path, stage: Stage, clock: dict[str, Any]) -> None:
                 "endpoint": server.endpoint,
                 "namespace_uri": NAMESPACE_URI,
                 "server_certificate": str(server.identity.certificate),
+                "users": {
+                    user: str(server.identity.certificate.parent / f"{user}.password")
+                    for user in server.users
+                },
+                "history_values": server.settings.history_values,
             }
             for server in stage.servers
             if server.identity is not None
@@ -66,11 +76,14 @@ def write_plant_json(path: Path, stage: Stage, clock: dict[str, Any]) -> None:
         "site": stage.settings.site,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "clock": clock,
+        "control": None
+        if control is None
+        else {"port": control.port, "token_file": str(control.token_file)},
     }
     if stage.tap is not None and stage.broker is not None:
         document["mqtt"] = {
             "host": LOOPBACK,
-            "port": stage.tap.port,
+            "port": stage.mqtt_port,
             "user": stage.broker.edge.user,
             "password_file": str(stage.broker.edge.password_file),
             "topic": topic_of(stage.settings.site, "{machine}"),
@@ -113,6 +126,13 @@ def write_edge_toml(path: Path, stage: Stage, plan: EdgePlan) -> None:
             f"endpoint = {_quoted(server.endpoint)}",
             f"trusted_servers_dir = {_quoted(stage.trusted_servers_folder)}",
         ]
+        if server.identity is not None:
+            for user in server.users:
+                password_file = server.identity.certificate.parent / f"{user}.password"
+                lines += [
+                    f"user = {_quoted(user)}",
+                    f"password_file = {_quoted(password_file)}",
+                ]
         for outlet in server.outlets:
             for signal in outlet.signals:
                 lines += [
@@ -131,7 +151,7 @@ def write_edge_toml(path: Path, stage: Stage, plan: EdgePlan) -> None:
             "[[mqtt]]",
             'name = "plant-broker"',
             f"host = {_quoted(LOOPBACK)}",
-            f"port = {stage.tap.port}",
+            f"port = {stage.mqtt_port}",
             f"user = {_quoted(stage.broker.edge.user)}",
             f"password_file = {_quoted(stage.broker.edge.password_file)}",
             f"client_id = {_quoted(f'staybolt-edge-{stage.settings.site}')}",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simulators.errors import DeliveryError
 from simulators.live.clock import Due, PlantClock
 from simulators.live.stage import Stage
+from simulators.live.trouble import Trouble
 from simulators.plant.machine import SimulatedMachine
 from simulators.progress import Progress
 from simulators.reading import NS_PER_H, NS_PER_S, Moment, Outlet, Readings
@@ -108,6 +109,7 @@ async def play_plant(
     stop: asyncio.Event,
     *,
     does_wait: bool,
+    trouble: Trouble,
 ) -> None:
     """Play until told to stop.
 
@@ -125,6 +127,8 @@ async def play_plant(
         Ends the play.
     does_wait : bool
         Whether to wait for listeners before and during history.
+    trouble : Trouble
+        What goes wrong.
     """
     if does_wait:
         await wait_for_listeners(stage, progress, stop, timeout_s=None)
@@ -138,14 +142,16 @@ async def play_plant(
         if due.phase != phase and due.phase == "live":
             progress.say(f"history is played ({time.monotonic() - began_s:.0f} s); live from now")
         phase = due.phase
-        readings = film.readings(due)
+        readings = film.readings(due, trouble)
         for row, time_ns in enumerate(due.time_ns.tolist()):
             if does_wait and due.phase != "live":
                 await wait_for_room(stage, progress, stop, timeout_s=None)
             if stop.is_set():
                 return
             for machine, read in zip(machines, readings, strict=True):
-                await stage.send(machine.outlet, read.moment(row))
+                trouble.courier.take(time_ns, machine.outlet, read.moment(row))
+            for outlet, moment in trouble.courier.due(time_ns):
+                await stage.send(outlet, moment)
             progress.show(f"  {due.phase}: {_iso(time_ns)}")
         await asyncio.sleep(_TICK_S)
 
@@ -160,7 +166,14 @@ class _Film:
         self._step_ns = step_ns
         self._history = [machine.readings(self._time_ns, step_ns=step_ns) for machine in machines]
 
-    def readings(self, due: Due) -> list[Readings]:
+    def readings(self, due: Due, trouble: Trouble) -> list[Readings]:
+        """Give what every machine measures, with faults of its sensors."""
+        return [
+            trouble.spoiled(machine, readings, step_ns=due.step_ns)
+            for machine, readings in zip(self._machines, self._sound(due), strict=False)
+        ]
+
+    def _sound(self, due: Due) -> list[Readings]:
         if due.time_ns.size == 0:
             return []
         is_filmed = due.step_ns == self._step_ns and due.time_ns[-1] <= self._time_ns[-1]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from simulators.faults.proxy import Proxy
 from simulators.keys import make_identity, trust_clients
 from simulators.loopback import free_port
 from simulators.mqtt.broker import Broker
@@ -21,6 +22,7 @@ from simulators.mqtt.sparkplug.node import SparkplugNode
 from simulators.mqtt.sparkplug.session import SparkplugSession
 from simulators.mqtt.tap import MqttTap
 from simulators.opcua.server import NAMESPACE_URI, OpcUaServer
+from simulators.opcua.settings import OpcuaSettings
 from simulators.reading import Moment, Outlet
 
 _MOST_MESSAGES_UNDER_WAY: Final = 2000
@@ -46,6 +48,10 @@ class StageSettings:
         Port of the broker; None takes a free one.
     formats : mapping of str to str
         Form of the MQTT messages of a machine, ``json`` where it is not named.
+    opcua : OpcuaSettings
+        What its OPC UA servers offer.
+    has_doors : bool
+        Whether a proxy stands before each server, so that its network can fail.
     """
 
     folder: Path
@@ -54,6 +60,8 @@ class StageSettings:
     opcua_port: int | None = None
     mqtt_port: int | None = None
     formats: Mapping[str, str] = field(default_factory=dict)
+    opcua: OpcuaSettings = field(default_factory=OpcuaSettings)
+    has_doors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ class Stage:
         over_opcua = [outlet for outlet in self.outlets if outlet.protocol == "opcua"]
         over_mqtt = [outlet for outlet in self.outlets if outlet.protocol == "mqtt"]
         self.servers = tuple(
-            OpcUaServer(name, tuple(group))
+            OpcUaServer(name, tuple(group), settings.opcua)
             for name, group in itertools.groupby(over_opcua, key=lambda outlet: outlet.server)
         )
         self._server_of = {
@@ -114,6 +122,8 @@ class Stage:
         self.broker: Broker | None = None
         self.tap: MqttTap | None = None
         self._publisher: MqttPublisher | None = None
+        self.doors: dict[str, Proxy] = {}
+        """The proxies before its servers, by name; ``mqtt`` is the broker's."""
 
     @property
     def trusted_servers_folder(self) -> Path:
@@ -147,14 +157,42 @@ class Stage:
             first = self.settings.opcua_port
             port = free_port() if first is None else first + number
             identity = make_identity(pki / server.name, f"{NAMESPACE_URI}:{server.name}")
-            copy = self.trusted_servers_folder / f"{server.name}.der"
-            copy.write_bytes(identity.certificate.read_bytes())
-            await server.start(identity, clients, pki / "trusted_clients", port, self._first)
+            own_port = free_port() if self.settings.has_doors else port
+            await server.start(identity, clients, pki / "trusted_clients", own_port, self._first)
+            self.show_certificate(server)
+            if self.settings.has_doors:
+                server.advertised_port = await self._open_door(server.name, own_port, port)
         if self._topic_of or self.sparkplug is not None:
             await self._start_mqtt()
 
+    def show_certificate(self, server: OpcUaServer) -> None:
+        """Put a server's certificate where clients look for those to trust.
+
+        Parameters
+        ----------
+        server : OpcUaServer
+            The server, started.
+        """
+        if server.identity is not None:
+            copy = self.trusted_servers_folder / f"{server.name}.der"
+            copy.write_bytes(server.identity.certificate.read_bytes())
+
+    async def _open_door(self, name: str, target_port: int, port: int) -> int:
+        door = self.doors[name] = Proxy(target_port)
+        await door.start(port)
+        return door.port
+
+    @property
+    def mqtt_port(self) -> int:
+        """Port of 127.0.0.1 where subscribers reach the broker."""
+        if "mqtt" in self.doors:
+            return self.doors["mqtt"].port
+        return 0 if self.tap is None else self.tap.port
+
     async def stop(self) -> None:
         """Stop every server; harmless when some never started."""
+        for door in self.doors.values():
+            await door.stop()
         for client in (self._session, self._publisher):
             if client is not None:
                 await asyncio.to_thread(client.close)
@@ -241,7 +279,10 @@ class Stage:
         self.broker = Broker(self.settings.folder / "mqtt", free_port())
         await asyncio.to_thread(self.broker.start)
         self.tap = MqttTap(self.broker.port)
-        await self.tap.start(self.settings.mqtt_port or 0)
+        port = self.settings.mqtt_port or 0
+        await self.tap.start(0 if self.settings.has_doors else port)
+        if self.settings.has_doors:
+            await self._open_door("mqtt", self.tap.port, port)
         self._publisher = MqttPublisher(self.broker.port, self.broker.plant)
         await asyncio.to_thread(self._publisher.connect)
         if self.sparkplug is not None:

@@ -4,7 +4,6 @@ iotcore listens on every address unless told, and speaks MQTT 5 only when its se
 a TOML file; both are taken care of here. The file holds passwords, so its owner alone may read it.
 """
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import iotcore
 
 from simulators.errors import StartError
-from simulators.keys import write_private
+from simulators.keys import take_password, write_private
 from simulators.loopback import LOOPBACK
 
 EDGE_USER: Final = "edge"
@@ -112,13 +111,4 @@ class Broker:
 
 
 def _take_secret(folder: Path, user: str) -> Secret:
-    """Keep the password of an earlier run, so that an agent set up then still fits."""
-    path = folder / f"{user}.password"
-    if path.is_file():
-        password = path.read_text(encoding="utf-8").strip()
-        if password:
-            return Secret(user, password, path)
-    # URL-safe characters need no escaping in TOML.
-    password = secrets.token_urlsafe(24)
-    write_private(path, password.encode() + b"\n")
-    return Secret(user, password, path)
+    return Secret(user, take_password(folder, user), folder / f"{user}.password")

@@ -6,8 +6,9 @@ user manager a session without any security is let in too, even when no such end
 So the channel's own certificate is checked once more when the session is activated.
 """
 
+import hmac
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asyncua import ua
@@ -32,17 +33,25 @@ class TrustedClients(UserManager):
         Name of the server, for the log.
     certificates : sequence of x509.Certificate
         Clients that may connect.
+    users : mapping of str to str
+        Passwords by user name; without any, the certificate is enough.
     """
 
-    def __init__(self, server: str, certificates: Sequence[x509.Certificate]) -> None:
+    def __init__(
+        self,
+        server: str,
+        certificates: Sequence[x509.Certificate],
+        users: Mapping[str, str] | None = None,
+    ) -> None:
         self._server = server
+        self._users = dict(users or {})
         self._trusted = {certificate.public_bytes(Encoding.DER) for certificate in certificates}
 
     def get_user(
         self,
         iserver: InternalServer,  # noqa: ARG002
-        username: str | None = None,  # noqa: ARG002
-        password: str | None = None,  # noqa: ARG002
+        username: str | None = None,
+        password: str | None = None,
         certificate: bytes | None = None,
     ) -> User | None:
         """Answer asyncua's question who a client is.
@@ -52,7 +61,7 @@ class TrustedClients(UserManager):
         iserver : InternalServer
             The server.
         username, password : str, optional
-            Not used here: certificates alone count.
+            Checked where there are users, besides the certificate.
         certificate : bytes, optional
             Certificate the secure channel was opened with, DER; None without security.
 
@@ -62,13 +71,21 @@ class TrustedClients(UserManager):
             A reader, or nobody.
         """
         if certificate in self._trusted:
-            return User(role=UserRole.User)
+            if not self._users or self._is_known(username, password):
+                return User(role=UserRole.User)
+            logger.warning("OPC UA server %s: wrong user name or password", self._server)
+            return None
         logger.warning(
             "OPC UA server %s turned a client away: its certificate is not trusted; name it with "
             "--trust-client if it should read",
             self._server,
         )
         return None
+
+    def _is_known(self, username: str | None, password: str | None) -> bool:
+        expected = self._users.get(username or "")
+        given = (password or "").encode()
+        return expected is not None and hmac.compare_digest(expected.encode(), given)
 
 
 class LoggedValidator(CertificateValidator):

@@ -25,7 +25,12 @@ LOOK_AHEAD_DAYS: Final = 60.0
 
 
 def write_truth(
-    path: Path, machines: Sequence[SimulatedMachine], *, start_ns: int, now_ns: int
+    path: Path,
+    machines: Sequence[SimulatedMachine],
+    *,
+    start_ns: int,
+    now_ns: int,
+    faults: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write down what the machines will do.
 
@@ -37,12 +42,15 @@ def write_truth(
         The plant.
     start_ns, now_ns : int
         When play begins, and now. [ns since 1970-01-01 UTC]
+    faults : sequence of dict
+        What is wrong with its sensors from the beginning.
     """
     lines = [
         json.dumps(fact)
         for machine in machines
         for fact in facts_of(machine, start_ns=start_ns, now_ns=now_ns)
     ]
+    lines += [json.dumps(fault) for fault in faults]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -12,12 +12,15 @@ from pydantic_core import ErrorDetails
 
 from simulators.conditions import Regime
 from simulators.errors import ScenarioError
+from simulators.faults.delivery import DeliveryFaults
+from simulators.faults.sensors import SensorFault
 from simulators.machines import KINDS
+from simulators.opcua.settings import OpcuaSettings
 from simulators.plant.lives import Story
 from simulators.plant.machine import Role
 from simulators.plant.maintenance import MaintenancePolicy
-from simulators.reading import Outlet
-from simulators.scenarios.schema import MachineSection, ScenarioFile, names_of
+from simulators.reading import NS_PER_H, Outlet
+from simulators.scenarios.schema import MachineSection, ScenarioFile, SensorFaultSection, names_of
 
 _FOLDER: Final = Path(__file__).parent
 _ENDING: Final = ".toml"
@@ -44,6 +47,41 @@ class Scenario:
     file: ScenarioFile
     roles: tuple[Role, ...]
     formats: dict[str, str]
+
+    @property
+    def opcua(self) -> OpcuaSettings:
+        """What its OPC UA servers offer."""
+        section = self.file.opcua
+        return OpcuaSettings(section.policies, section.users, section.history_values)
+
+    @property
+    def delivery(self) -> DeliveryFaults:
+        """How its samples are delivered."""
+        return DeliveryFaults(**self.file.delivery.model_dump())
+
+    def sensor_faults(self, now_ns: int) -> list[SensorFault]:
+        """Put its sensor faults on the clock.
+
+        Parameters
+        ----------
+        now_ns : int
+            The moment days are counted from. [ns since 1970-01-01 UTC]
+
+        Returns
+        -------
+        list of SensorFault
+            In the order of the file.
+        """
+        return [_sensor_fault(section, now_ns) for section in self.file.sensor_faults]
+
+
+def _sensor_fault(section: SensorFaultSection, now_ns: int) -> SensorFault:
+    from_ns = now_ns + round(section.from_days * 24 * NS_PER_H)
+    until_ns = from_ns + round(section.for_days * 24 * NS_PER_H)
+    return SensorFault(
+        section.machine, section.signal, section.fault, from_ns, until_ns,
+        section.size, section.every_h, section.lasting_h,
+    )  # fmt: skip
 
 
 def scenario_names() -> list[str]:
@@ -129,7 +167,13 @@ def load_scenario(name: str) -> Scenario:
         if section.protocol == "mqtt"
         for machine in names_of(section)
     }
-    return Scenario(path.stem, file, tuple(roles), formats)
+    scenario = Scenario(path.stem, file, tuple(roles), formats)
+    try:
+        scenario.sensor_faults(0)
+    except ScenarioError as error:
+        msg = f"{path.name}, sensor_faults: {error}"
+        raise ScenarioError(msg) from error
+    return scenario
 
 
 def _roles(section: MachineSection) -> list[Role]:

@@ -1,0 +1,1 @@
+"""What goes wrong between a machine and its reader: sensors, clocks, delivery and the network."""

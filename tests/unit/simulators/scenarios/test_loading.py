@@ -1,0 +1,126 @@
+"""Scenarios that can't be are refused with file, key and remedy before anything starts."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.__main__ import main
+from simulators.errors import ScenarioError
+from simulators.plant.machine import build_plant
+from simulators.scenarios import schema
+from simulators.scenarios.loading import load_scenario, scenario_names, scenario_path
+
+GOOD = """
+description = "one pump"
+site = "mill-7"
+[[machines]]
+name = "pump-01"
+kind = "centrifugal-pump"
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "own.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_scenario_of_ours_is_possible(name: str) -> None:
+    scenario = load_scenario(name)
+
+    machines = build_plant(
+        scenario.roles, seed=7, now_ns=1_795_384_437_000_000_000,
+        history_days=scenario.file.clock.history_days,
+    )  # fmt: skip
+    assert len(machines) == len(scenario.roles) > 0
+
+
+def test_demo_toml_explains_every_option() -> None:
+    text = scenario_path("demo").read_text()
+
+    for section in vars(schema).values():
+        if isinstance(section, type) and issubclass(section, schema.Section):
+            for key in section.model_fields:
+                assert key in text, f"{section.__name__}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ('speeed = 3', "own.toml, machines[0].speeed: unknown key; known are"),
+        ('formt = "json"', "machines[0].formt: unknown key; did you mean format?"),
+        ('kind = "pony"', "kind 'pony' is not known; choose among bearing-conveyor"),
+        ('modes = ["rust"]', "a centrifugal-pump has no 'rust'; choose among wear-ring-erosion"),
+        ('count = 0', "greater than or equal to 1"),
+        ('protocol = "opcua"', "server is missing"),
+        ('server = "s"', "server is for OPC UA"),
+        ("utc_offset_h = 30", "less than or equal to 14"),
+        ("product_load_ratio = [-1.0, 1.0, 1.0]", "asks of the machine what none does"),
+        ("story = { fails_in_days = [5.0, 1.0] }", "runs from 5 down to 1"),
+        ("story = { fails_in_days = [1.0, 2.0], wear_now = [0.0, 1.5] }", "less than or equal"),
+        ("maintenance = { perfect_probability = 0.8, imperfect_probability = 0.8 }", "at most 1"),
+        ("maintenance = { planned_every_days = -3.0 }", "greater than 0"),
+        ("[[sensor_faults]]\nmachine='pump-02'\nsignal='x'\nfault='bad'", "no machine 'pump-02'"),
+        ("[[sensor_faults]]\nmachine='pump-01'\nsignal='x'\nfault='bad'", "has no signal 'x'"),
+        (
+            "[[sensor_faults]]\nmachine='pump-01'\nsignal='flow_m3_h'\nfault='drift'",
+            "own.toml, sensor_faults: fault drift of pump-01 flow_m3_h: give size",
+        ),
+        ("[delivery]\nlate_probability = 1.5", "delivery.late_probability"),
+        ("[clock]\nfast_h_per_s = -1.0", "clock.fast_h_per_s"),
+        ("[[machines]]\nname='pump-01'\nkind='gearbox'", "'pump-01' is there twice"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_is_refused(tmp_path: Path, more: str, words: str) -> None:
+    text = GOOD.replace('kind = "centrifugal-pump"\n', "") if more.startswith("kind") else GOOD
+
+    with pytest.raises(ScenarioError) as refusal:
+        load_scenario(write(tmp_path, f"{text}{more}\n"))
+
+    assert words in str(refusal.value)
+    assert str(refusal.value).startswith("own.toml")
+
+
+@given(st.dictionaries(st.text("abcdefghij_", min_size=3, max_size=12), st.integers(), min_size=1))
+def test_unknown_keys_are_named_wherever_they_stand(
+    tmp_path_factory: pytest.TempPathFactory, keys: dict[str, Any]
+) -> None:
+    table = tomllib.loads(GOOD)
+    unknown = set(keys) - set(schema.MachineSection.model_fields)
+    lines = [f"{key} = {keys[key]}" for key in unknown]
+    path = write(tmp_path_factory.mktemp("s"), GOOD + "\n".join(lines))
+
+    if unknown and table:
+        with pytest.raises(ScenarioError) as refusal:
+            load_scenario(path)
+        assert all(f"machines[0].{key}: unknown key" in str(refusal.value) for key in unknown)
+
+
+def test_what_is_not_toml_or_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="is not TOML"):
+        load_scenario(write(tmp_path, "this = = wrong"))
+    with pytest.raises(ScenarioError, match="'mars' is not known; choose one of"):
+        load_scenario("mars")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["list"], "two-pumps"),
+        (["list", "scenarios", "two-pumps"], "the smallest plant"),
+        (["list", "kinds"], "hydraulic-press"),
+        (["list", "kinds", "gearbox"], "tooth-crack"),
+        (["list", "faults"], "half-open"),
+    ],
+)
+def test_list_shows_what_there_is(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+
+    assert words in capsys.readouterr().out
