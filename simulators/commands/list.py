@@ -23,7 +23,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "file, to be copied and changed; that of demo explains every option.",
     )
     parser.add_argument(
-        "what", nargs="?", choices=("scenarios", "kinds", "faults"), default="scenarios"
+        "what",
+        nargs="?",
+        choices=("scenarios", "kinds", "faults"),
+        default="scenarios",
+        help="what to show (default scenarios)",
     )
     parser.add_argument("name", nargs="?", help="one scenario or kind")
     parser.set_defaults(run=_show)

@@ -43,7 +43,7 @@ def test_an_unknown_scenario_is_refused(
         capsys, "run", "--dir", tmp_path, "--scenario", "moon", "--trust-client", client
     )
 
-    assert "--scenario: 'moon' is not known; choose one of demo" in message
+    assert "--scenario: 'moon' is not known; choose one of" in message
 
 
 def test_a_missing_data_folder_is_refused_before_anything_starts(
