@@ -53,6 +53,8 @@ _UNITS: Final[dict[str, Unit]] = {
     "kn": Unit("kN", "B47"),
     "l_min": Unit("l/min", "L2"),
     "kg_s": Unit("kg/s", "KGS"),
+    "kg_h": Unit("kg/h", "E93"),
+    "kscmh": Unit("1000 Nm³/h", ""),
     "m3_h": Unit("m³/h", "MQH"),
     "lbm_s": Unit("lbm/s", ""),
     "pps_psi": Unit("pps/psi", ""),

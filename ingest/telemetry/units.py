@@ -32,6 +32,8 @@ UNIT_BY_SUFFIX: Final[dict[str, str]] = {
     "m3_h": "m³/h",
     "l_min": "l/min",
     "kg_s": "kg/s",
+    "kg_h": "kg/h",
+    "kscmh": "1000 Nm³/h",
     "lbm_s": "lbm/s",
     "pps_psi": "pps/psi",
     "kft": "1000 ft",

@@ -16,11 +16,13 @@ from simulators.errors import DeliveryError, ScenarioError
 from simulators.live.play import wait_for_listeners, wait_for_room
 from simulators.live.stage import Stage
 from simulators.progress import Progress
-from simulators.reading import GOOD, NS_PER_H, NS_PER_S, Outlet, Readings
+from simulators.reading import GOOD, NS_PER_H, NS_PER_S, Outlet, Protocol, Readings
 from simulators.replay.business import CUSTOMER
 from simulators.replay.cmapss import SIGNALS, Engine
+from simulators.replay.mapping import Recording
 
 EDGE_SITE: Final = "replay-cmapss"
+RECORDED_SITE: Final = "replay-files"
 SERVER: Final = "engines"
 
 _TICK_S: Final = 0.02
@@ -100,6 +102,57 @@ def outlets_of(engines: Sequence[Engine]) -> list[Outlet]:
         )
         for number, engine in enumerate(engines)
     ]
+
+
+def outlets_for(recordings: Sequence[Recording], protocol: Protocol) -> list[Outlet]:
+    """Say how recorded machines are seen.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        The machines.
+    protocol : {"opcua", "mqtt"}
+        What they speak.
+
+    Returns
+    -------
+    list of Outlet
+        In the same order.
+    """
+    return [
+        Outlet(
+            machine=recording.machine,
+            kind=recording.kind,
+            site=RECORDED_SITE,
+            customer=CUSTOMER,
+            protocol=protocol,
+            server=SERVER if protocol == "opcua" else "",
+            signals=recording.signals,
+        )
+        for recording in recordings
+    ]
+
+
+def on_the_clock(readings: Readings, *, now_ns: int, stretch: float = 1.0) -> Readings:
+    """Move a record so that it ends now.
+
+    Parameters
+    ----------
+    readings : Readings
+        Samples at the times of the record.
+    now_ns : int
+        Its last sample is the last whole second by then. [ns since 1970-01-01 UTC]
+    stretch : float
+        How many times longer it is to last than it did.
+
+    Returns
+    -------
+    Readings
+        The same samples.
+    """
+    end_ns = now_ns // NS_PER_S * NS_PER_S
+    before_ns = np.round((readings.time_ns[-1] - readings.time_ns) * stretch).astype(np.int64)
+    return Readings(end_ns - before_ns, readings.values, readings.quality)
 
 
 def readings_of(engine: Engine, *, now_ns: int, hours_per_cycle: float) -> Readings:

@@ -486,7 +486,7 @@ def test_a_replay_ends_when_every_sample_was_taken(
     assert heard.n_from_the_future == 0
     assert "engine-fd001-test-001: 30 cycles, 720 samples over opcua" in printed
     assert "engine-fd001-test-003: 25 cycles, 600 samples over mqtt" in printed
-    assert "all 1800 samples of 3 engines were taken" in printed
+    assert "all 1800 samples of 3 machines were taken" in printed
     last_ns = {max(t for m, _, t in heard.count if m == name["machine"])
                for name in document["machines"]}  # fmt: skip
     assert len(last_ns) == 1
