@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import json
 import time
 from pathlib import Path
@@ -13,6 +14,9 @@ from simulators.replay.cmapss import parse_units, read_engines
 from simulators.replay.mapping import load_mapping, mapping_names, read_recording
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulators.live.stage import Stage
     from simulators.reading import Outlet, Readings
     from simulators.replay.play import ReplaySettings
 
@@ -37,6 +41,15 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
             help="NASA's turbofan engines, C-MAPSS",
             description="Play NASA's turbofan engines, the first half of them over OPC UA and the "
             "rest over MQTT. Ends when every sample was taken.",
+        )
+    )
+    _add_femto(
+        records.add_parser(
+            "femto",
+            help="a bearing of the IEEE PHM 2012 challenge, raw vibration included",
+            description="Play a bearing's raw record over MQTT: measures of each snapshot as "
+            "signals, and the snapshot itself as a message to plant/SITE/MACHINE/vibration. Ends "
+            "when every sample was taken.",
         )
     )
     _add_file(
@@ -88,6 +101,22 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol", choices=("mqtt", "opcua"), default="mqtt", help="default mqtt"
     )
+    _add_pace(parser)
+    add_network(parser)
+    parser.set_defaults(run=_run_files)
+
+
+def _add_femto(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser, "folder for plant.json, edge.toml, business/*.csv and keys")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FILE.npz", help="raw vibration of a bearing"
+    )
+    _add_pace(parser)
+    add_network(parser)
+    parser.set_defaults(run=_run_femto)
+
+
+def _add_pace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--most-rows", type=int, metavar="N", help="play the first N rows only (default: all)"
     )
@@ -100,8 +129,10 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
         pace.add_argument(
             name, type=float, default=default, metavar="N", help=f"{text} (default {default:g})"
         )
-    add_network(parser)
-    parser.set_defaults(run=_run_files)
+
+
+def _run_femto(options: argparse.Namespace) -> None:
+    asyncio.run(_replay_femto(options))
 
 
 def _run_files(options: argparse.Namespace) -> None:
@@ -161,6 +192,23 @@ async def _replay_files(options: argparse.Namespace) -> None:
     await _play(options, RECORDED_SITE, outlets, records, pace, clock)
 
 
+async def _replay_femto(options: argparse.Namespace) -> None:
+    from simulators.replay.femto import read_femto
+    from simulators.replay.play import RECORDED_SITE, ReplaySettings, on_the_clock, outlets_for
+
+    pace = ReplaySettings(options.rows_per_s, options.stretch, options.wait_s)
+    recording, raw = read_femto(options.data, most_rows=options.most_rows)
+    record = on_the_clock(recording.readings, now_ns=time.time_ns(), stretch=options.stretch)
+    clock = {"rows_per_s": options.rows_per_s, "stretch": options.stretch}
+    outlets = outlets_for([recording], "mqtt")
+
+    def snapshot(stage: "Stage", row: int) -> None:
+        payload = raw.message(row, int(record.time_ns[row]))
+        stage.publish(recording.machine, "vibration", payload)
+
+    await _play(options, RECORDED_SITE, outlets, [record], pace, clock, snapshot)
+
+
 async def _play(
     options: argparse.Namespace,
     site: str,
@@ -168,6 +216,7 @@ async def _play(
     records: "list[Readings]",
     pace: "ReplaySettings",
     clock: dict[str, Any],
+    beside: "Callable[[Stage, int], None] | None" = None,
 ) -> None:
     from simulators.live.files import write_edge_toml, write_plant_json
     from simulators.live.stage import Stage, StageSettings
@@ -189,7 +238,8 @@ async def _play(
             write_edge_toml(options.dir / "edge.toml", stage, plan)
         write_plant_json(options.dir / "plant.json", stage, clock)
         progress.say(f"the machines are up: {options.dir / 'plant.json'}")
-        sent = await replay(stage, records, pace, progress, stop)
+        told = None if beside is None else functools.partial(beside, stage)
+        sent = await replay(stage, records, pace, progress, stop, told)
     for each in sent:
         print(
             f"{each.outlet.machine}: {each.n_cycles} cycles, {each.n_samples} samples over "

@@ -5,6 +5,7 @@ import asyncio
 import time
 
 from simulators.commands.shared import add_folder, add_network, add_seed, edge_plan, on_stage, port
+from simulators.errors import ScenarioError
 from simulators.live.clock import ClockSettings, PlantClock
 from simulators.plant.machine import build_plant
 from simulators.progress import Progress
@@ -34,6 +35,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--scenario",
         default="demo",
         help=f"which plant: {', '.join(scenario_names())} (default demo)",
+    )
+    parser.add_argument(
+        "--part",
+        default="1/1",
+        metavar="K/N",
+        help="carry the K-th of N parts of the servers only, so that a large plant runs in several "
+        "processes, each in a folder of its own (default 1/1)",
     )
     add_network(parser)
     parser.add_argument(
@@ -66,6 +74,14 @@ def _run(options: argparse.Namespace) -> None:
     asyncio.run(_play(options))
 
 
+def _part(text: str) -> tuple[int, int]:
+    number, slash, n_parts = text.partition("/")
+    if not slash or not number.isdecimal() or not n_parts.isdecimal():
+        msg = f"--part: {text!r} is not a part; write for example 2/3"
+        raise ScenarioError(msg)
+    return int(number), int(n_parts)
+
+
 def _pace(options: argparse.Namespace, scenario: ClockSection) -> ClockSettings:
     """Options win over the scenario; a short history is all slow."""
     pace = {
@@ -85,7 +101,7 @@ async def _play(options: argparse.Namespace) -> None:
     from simulators.live.trouble import Trouble
     from simulators.plant.truth import write_truth
 
-    scenario = load_scenario(options.scenario)
+    scenario = load_scenario(options.scenario).part(*_part(options.part))
     plan = edge_plan(options)
     # Whole seconds, so that plant.json tells exactly what the plant was drawn from.
     now_ns = time.time_ns() // NS_PER_S * NS_PER_S

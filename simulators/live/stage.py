@@ -228,6 +228,22 @@ class Stage:
             self.tap.ledger.expect(topic, payload)
             self._publisher.publish(topic, payload)
 
+    def publish(self, machine: str, name: str, payload: bytes) -> None:
+        """Publish something of a machine that is no sample, such as a raw snapshot.
+
+        Parameters
+        ----------
+        machine : str
+            Whose it is.
+        name : str
+            Last level of the topic.
+        payload : bytes
+            What to publish.
+        """
+        if self._publisher is not None:
+            topic = topic_of(self.settings.site, machine).rsplit("/", 1)[0]
+            self._publisher.publish(f"{topic}/{name}", payload)
+
     def format_of(self, outlet: Outlet) -> str:
         """Say in what form a machine's MQTT messages are.
 

@@ -6,7 +6,7 @@ each OPC UA value has been acknowledged and each MQTT message taken by its subsc
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -185,6 +185,7 @@ async def replay(
     settings: ReplaySettings,
     progress: Progress,
     stop: asyncio.Event,
+    beside: Callable[[int], None] | None = None,
 ) -> list[Sent]:
     """Play engines to the end of their records.
 
@@ -200,6 +201,8 @@ async def replay(
         Where to say how far it is.
     stop : asyncio.Event
         Ends the play early.
+    beside : callable, optional
+        Called with the number of each step, from 0, when its samples have been handed over.
 
     Returns
     -------
@@ -221,6 +224,8 @@ async def replay(
             msg = f"replay stopped after {step} of {n_steps} cycles"
             raise DeliveryError(msg)
         await _send_step(stage, records, n_steps - step)
+        if beside is not None:
+            beside(step)
         progress.show(f"  cycle {step + 1} of {n_steps}")
         ahead_s = began_s + (step + 1) / settings.cycles_per_s - time.monotonic()
         await asyncio.sleep(max(0.0, ahead_s))

@@ -48,6 +48,39 @@ class Scenario:
     roles: tuple[Role, ...]
     formats: dict[str, str]
 
+    def part(self, number: int, n_parts: int) -> "Scenario":
+        """Take the machines of some of its servers; all MQTT machines count as one server's.
+
+        Parameters
+        ----------
+        number : int
+            Which part, from 1.
+        n_parts : int
+            Into how many parts the servers are dealt out.
+
+        Returns
+        -------
+        Scenario
+            Its machines do what they do in the whole, since each draws from its own chance.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such part, or it would be empty.
+        """
+        servers = sorted({role.outlet.server for role in self.roles})
+        mine = servers[number - 1 :: n_parts] if 1 <= number <= n_parts else []
+        if not mine:
+            msg = (
+                f"--part: there is no part {number} of {n_parts}; scenario {self.name} has "
+                f"{len(servers)} servers, and so at most as many parts"
+            )
+            raise ScenarioError(msg)
+        roles = tuple(role for role in self.roles if role.outlet.server in mine)
+        names = {role.outlet.machine for role in roles}
+        formats = {name: form for name, form in self.formats.items() if name in names}
+        return Scenario(self.name, self.file, roles, formats)
+
     @property
     def opcua(self) -> OpcuaSettings:
         """What its OPC UA servers offer."""
@@ -72,7 +105,12 @@ class Scenario:
         list of SensorFault
             In the order of the file.
         """
-        return [_sensor_fault(section, now_ns) for section in self.file.sensor_faults]
+        names = {role.outlet.machine for role in self.roles}
+        return [
+            _sensor_fault(section, now_ns)
+            for section in self.file.sensor_faults
+            if section.machine in names
+        ]
 
 
 def _sensor_fault(section: SensorFaultSection, now_ns: int) -> SensorFault:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from simulators.loopback import free_port
 from tests.integration.edge_fixtures import (
     BASE_TIME_NS,
     MS,
@@ -33,7 +34,7 @@ from tests.integration.edge_fixtures import (
     write_config,
 )
 from tests.servers.availability import find_program
-from tests.servers.launch import Address, free_port, running
+from tests.servers.launch import Address, running
 
 N_NODES = 4
 

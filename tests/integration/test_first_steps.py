@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from simulators.loopback import free_port
 from tests.servers.availability import ROOT
-from tests.servers.launch import free_port
 
 DOCUMENT = ROOT / "docs" / "first-steps.md"
 SHOWN_PORT = "8080"

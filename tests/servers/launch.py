@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulators.loopback import free_port
 from tests.servers.availability import POSTGRES_BIN, find_program
 
 START_TIMEOUT_S = 30.0
@@ -30,13 +31,6 @@ class HttpServer:
     """Where an HTTP server answers."""
 
     url: str
-
-
-def free_port() -> int:
-    """Port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

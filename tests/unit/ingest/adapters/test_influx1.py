@@ -9,7 +9,8 @@ import urllib3
 from ingest.adapters.influx1 import Influx1Store
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.telemetry import Quality, Series, TelemetryBatch
-from tests.servers.launch import HttpServer, free_port
+from simulators.loopback import free_port
+from tests.servers.launch import HttpServer
 
 NOW_NS = 1_700_000_000_000_000_000
 FLOW = Series("mill-7", "pump-01", "flow_m3_h")

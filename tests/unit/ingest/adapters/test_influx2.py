@@ -15,8 +15,8 @@ from ingest.adapters.influx2 import Influx2Store
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.receiver import Receive, Scope, Send
 from ingest.telemetry import Quality, Series, TelemetryBatch
+from simulators.loopback import free_port
 from tests.contract.stores import serving
-from tests.servers.launch import free_port
 
 NOW_NS = 1_700_000_000_000_000_000
 FLOW = Series("mill-7", "pump-01", "flow_m3_h")

@@ -124,3 +124,34 @@ def test_list_shows_what_there_is(
     assert main(arguments) == 0
 
     assert words in capsys.readouterr().out
+
+
+def test_parts_of_a_scenario_are_its_machines_dealt_out() -> None:
+    whole = load_scenario("demo")
+
+    parts = [whole.part(number, 3) for number in (1, 2, 3)]
+
+    machines = [role.outlet.machine for part in parts for role in part.roles]
+    assert sorted(machines) == sorted(role.outlet.machine for role in whole.roles)
+    assert [{role.outlet.server for role in part.roles} for part in parts] == [
+        {""}, {"conveyors"}, {"spindles"},
+    ]  # fmt: skip
+    now_ns = 1_795_384_437_000_000_000
+    (first, *_) = build_plant(parts[1].roles, seed=7, now_ns=now_ns)
+    same = next(
+        machine
+        for machine in build_plant(whole.roles, seed=7, now_ns=now_ns)
+        if machine.outlet.machine == first.outlet.machine
+    )
+    assert first.lives.until(1e6)[0].stopped_h == same.lives.until(1e6)[0].stopped_h
+
+
+@pytest.mark.parametrize("part", ["4/3", "0/3", "5/5", "one"])
+def test_a_part_that_is_not_there_is_refused(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "--dir", str(tmp_path), "--part", part, "--trust-client", "none.der"]
+
+    assert main(arguments) == 2
+
+    assert "--part: " in capsys.readouterr().err
