@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.servers import launch
+from simulators.loopback import free_port
 from tests.servers.availability import find_program
 
 pytestmark = pytest.mark.server("node-opcua")
@@ -49,7 +49,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
 
 @contextlib.contextmanager
 def node_opcua(tmp_path: Path, *manners: str) -> Iterator[Peer]:
-    folder, port = tmp_path / "peer", launch.free_port()
+    folder, port = tmp_path / "peer", free_port()
     folder.mkdir()
     script = HERE.parent / "servers" / "opcua_server.cjs"
     with (folder / "stderr.log").open("wb") as errors:
@@ -94,7 +94,7 @@ def write_settings(tmp_path: Path, peer: Peer) -> Path:
 site = "mill-7"
 state_dir = "{tmp_path / "edge"}"
 [uplink]
-url = "http://127.0.0.1:{launch.free_port()}"
+url = "http://127.0.0.1:{free_port()}"
 token_file = "{token}"
 [[opcua]]
 name = "second-opinion"

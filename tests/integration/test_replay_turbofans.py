@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.servers import launch
+from simulators.loopback import free_port
 
 pytestmark = [pytest.mark.data("cmapss"), pytest.mark.timeout(420)]
 
@@ -116,7 +116,7 @@ def replayed(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Repla
     """Play the engines, read the estimates over the API, stop everything."""
     folder = tmp_path_factory.mktemp("replay")
     edge, state, plant = folder / "edge", folder / "state", folder / "plant"
-    port = launch.free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     staybolt("edge_agent", "keys", "--state-dir", edge)
     staybolt(
