@@ -44,7 +44,9 @@ class RecentHistory(HistoryStorageInterface):
         ----------
         node_id : NodeId
             The node.
-        period, count
+        period : timedelta or None
+            Not used.
+        count : int
             Not used.
         """
         self._values.setdefault(node_id, deque(maxlen=self._n_values))
