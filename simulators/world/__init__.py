@@ -22,9 +22,11 @@ so that a planned and an unplanned standstill overlap.
 
 **Leaving.** In the month after a landmark a customer leaves with probability::
 
-    1 / (1 + exp(-(-5.6 + 0.022 downtime_h_per_machine_90d + 1.5 repeat_visit_ratio_180d
+    1 / (1 + exp(-(-5.85 + 0.022 downtime_h_per_machine_90d + 1.5 repeat_visit_ratio_180d
                    + 0.8 response_excess_ratio_90d + 0.05 late_payment_days_180d
-                   - 3.0 usage_change_ratio_90d + frailty)))
+                   - 3.0 usage_change_ratio_90d
+                   + 0.9 champion_left_180d + 0.7 downgrade_180d + 0.6 competitor_offer_90d
+                   + 0.25 onboarding_overdue + 0.7 renewal_within_60d + frailty)))
 
 with normal frailty of standard deviation 0.7 log-odds, drawn once for each customer, and the
 features held within the bounds in `law.HAZARD_TERMS`:
@@ -35,7 +37,10 @@ features held within the bounds in `law.HAZARD_TERMS`:
 - response: mean of the time by which the first arrival of each corrective order exceeded its
   target, as part of the target;
 - late payment: mean days late of bills fallen due, an open one counting so far;
-- use: run hours meant for the last three months over the three before, less one.
+- use: run hours meant for the last three months over the three before, less one;
+- what `simulators.world.relations` tells: a champion who left, a tier that went down, a
+  competitor's offer (each 1 or 0), milestones of a new customer that are overdue by up to a year,
+  and whether a yearly term ends within 60 days.
 
 The first four customers own the machines of the simulated plant and stay, whatever their hazard;
 they have trouble by script between the 90th and the 60th day before the end, cust-001 most, and
@@ -64,7 +69,7 @@ from simulators.world.cast import N_CAST, N_CONNECTED
 from simulators.world.history import play_history
 from simulators.world.law import N_MONTHS
 from simulators.world.rows import Cell, is_told, render
-from simulators.world.tables import TABLES, TRUTH_COLUMNS, truth_rows
+from simulators.world.tables import RELATIONS, TABLES, TRUTH_COLUMNS, truth_rows
 
 __all__ = ["generate_business"]
 
@@ -120,14 +125,14 @@ def generate_business(
             f"{_YEARS[0]} to {_YEARS[1]}; choose an end of history within them"
         )
         raise ScenarioError(msg)
-    truth_folder = folder.parent / "truth"
+    truth_folder, relations_folder = folder.parent / "truth", folder.parent / "relations"
     if n_customers < N_CONNECTED or n_months < 1:
         msg = (
             f"generate_business: {n_customers} customers over {n_months} months are too few; give "
             f"at least {N_CONNECTED} customers (--customers) and one month (--months)"
         )
         raise ScenarioError(msg)
-    for path in (folder, truth_folder):
+    for path in (folder, truth_folder, relations_folder):
         try:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
@@ -140,11 +145,13 @@ def generate_business(
         n_months=n_months,
     )
     moment = world.calendar.moment
-    for table in TABLES:
+    placed = [(folder, table) for table in TABLES]
+    placed += [(relations_folder, table) for table in RELATIONS]
+    for place, table in placed:
         told = [row for row in table.rows(world) if is_told(row, world.calendar.history_h)]
         told.sort(key=lambda row: (row.known_h, str(row.cells[0])))
         _write(
-            folder / f"{table.name}.csv",
+            place / f"{table.name}.csv",
             (*table.columns, "valid_at", "recorded_at"),
             ((*row.cells, moment(row.valid_h), moment(row.known_h)) for row in told),
         )

@@ -16,12 +16,15 @@ from simulators.world.law import (
     HOURS_PER_DAY,
     MONTH_H,
     N_SERVICE_TERMS,
+    RELATION_FEATURES,
     hazard_log_odds,
     monthly_hazard,
 )
+from simulators.world.relations import Relation, relation_features
 from simulators.world.state import CustomerState, Job, MachineState
 
 _WINDOW_DAYS = 90.0
+_NO_RELATION = np.zeros(len(RELATION_FEATURES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,17 @@ def worst_failure(
     return worst
 
 
-def hazard_without(customer: CustomerState, job: Job | None, month: int) -> float:
+def hazard_without(
+    customer: CustomerState, relation: Relation, job: Job | None, month: int
+) -> float:
     """Work out a customer's true risk, had one failure not happened.
 
     Parameters
     ----------
     customer : CustomerState
         A customer of a world that has been played.
+    relation : Relation
+        What happens to it beside machines: the same in either case.
     job : Job or None
         Work order of the failure; None for the risk as it was.
     month : int
@@ -98,23 +105,26 @@ def hazard_without(customer: CustomerState, job: Job | None, month: int) -> floa
     assert level is not None  # noqa: S101 - made two lines above
     for earlier in range(first, month):
         landmark_h = earlier * MONTH_H
-        added = hazard_log_odds(features_at(customer, landmark_h, course))
-        burden = float(added[:N_SERVICE_TERMS].sum())
+        served = np.concatenate([features_at(customer, landmark_h, course), _NO_RELATION])
+        burden = float(hazard_log_odds(served)[:N_SERVICE_TERMS].sum())
         for invoice in due_between(customer, landmark_h, landmark_h + MONTH_H):
             course.paid_h[invoice.key] = paid_h(customer, invoice, burden)
         before = float(level[earlier - 1]) if earlier else 0.0
         level[earlier] = before + usage_step(customer, earlier, burden)
-    features = features_at(customer, month * MONTH_H, course)
+    related = relation_features(customer, relation, month * MONTH_H)
+    features = np.concatenate([features_at(customer, month * MONTH_H, course), related])
     return float(monthly_hazard(features, np.asarray(customer.frailty)))
 
 
-def prevented_at(customer: CustomerState, month: int) -> Prevented | None:
+def prevented_at(customer: CustomerState, relation: Relation, month: int) -> Prevented | None:
     """Work out the risk at a landmark without the worst failure before it.
 
     Parameters
     ----------
     customer : CustomerState
         A customer of a world that has been played.
+    relation : Relation
+        What happens to it beside machines.
     month : int
         Months of history up to the landmark.
 
@@ -127,4 +137,4 @@ def prevented_at(customer: CustomerState, month: int) -> Prevented | None:
     if found is None:
         return None
     machine, job, failed_h = found
-    return Prevented(machine.key, failed_h, hazard_without(customer, job, month))
+    return Prevented(machine.key, failed_h, hazard_without(customer, relation, job, month))

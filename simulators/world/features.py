@@ -40,7 +40,7 @@ AS_IT_WAS: Final = OtherCourse()
 def features_at(
     customer: CustomerState, landmark_h: float, course: OtherCourse = AS_IT_WAS
 ) -> FloatArray:
-    """Measure what the hazard depends on, from everything that has happened so far.
+    """Measure what the hazard depends on but for relations, from everything so far.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def features_at(
     Returns
     -------
     ndarray of shape (5,)
-        In the order of `HAZARD_FEATURES`; 0 where there is nothing to measure.
+        The first five of `HAZARD_FEATURES`; 0 where there is nothing to measure.
     """
     return np.array([
         sum(downtime_h(machine, landmark_h, 90.0, course.without) for machine in customer.machines)

@@ -18,6 +18,7 @@ from simulators.world.law import (
     hazard_log_odds,
     monthly_hazard,
 )
+from simulators.world.relations import relation_features
 from simulators.world.service import Repair
 from simulators.world.state import CustomerState, Invoice, MachineState, Ticket, TruthRow, World
 
@@ -37,7 +38,18 @@ USUAL_BURDEN = 0.5
 REASONS = dict(
     zip(
         HAZARD_FEATURES,
-        ("unreliable-machines", "repeat-repairs", "slow-response", "payment-dispute", "low-use"),
+        (
+            "unreliable-machines",
+            "repeat-repairs",
+            "slow-response",
+            "payment-dispute",
+            "low-use",
+            "champion-left",
+            "downsizing",
+            "competitor",
+            "onboarding",
+            "price",
+        ),
         strict=True,
     )
 )
@@ -56,7 +68,8 @@ def live_month(world: World, customer: CustomerState, month: int) -> None:
         Months since history began; the last lies just after its end.
     """
     landmark_h = month * MONTH_H
-    features = features_at(customer, landmark_h)
+    relation = relation_features(customer, world.relations[customer.number], landmark_h)
+    features = np.concatenate([features_at(customer, landmark_h), relation])
     added = hazard_log_odds(features)
     hazard = float(monthly_hazard(features, np.asarray(customer.frailty)))
     customer.service_burden = float(added[:N_SERVICE_TERMS].sum())

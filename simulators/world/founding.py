@@ -29,6 +29,7 @@ from simulators.world.law import (
     PACE_SIGMA,
     SKILLED_PROBABILITY,
 )
+from simulators.world.relations import draw_relation
 from simulators.world.state import (
     QUARTER_H,
     Calendar,
@@ -98,7 +99,11 @@ def found_world(seed: int, until: datetime, n_customers: int, n_months: int) -> 
         for failure in SCRIPTED_FAILURES
         if failure.machine_key in machines
     ]
-    return World(calendar, customers, technicians, scripted)
+    relations = [
+        draw_relation(seed, customer.number, customer.joins_h, calendar.history_h)
+        for customer in customers
+    ]
+    return World(calendar, customers, technicians, scripted, relations=relations)
 
 
 def _found_customer(

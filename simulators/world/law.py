@@ -243,12 +243,19 @@ HAZARD_TERMS: Final = (
     HazardTerm("response_excess_ratio_90d", 0.8, 0.0, 3.0),
     HazardTerm("late_payment_days_180d", 0.05, 0.0, 30.0),
     HazardTerm("usage_change_ratio_90d", -3.0, -0.5, 0.5),
+    HazardTerm("champion_left_180d_count", 0.9, 0.0, 1.0),
+    HazardTerm("downgrade_180d_count", 0.7, 0.0, 1.0),
+    HazardTerm("competitor_offer_90d_count", 0.6, 0.0, 1.0),
+    HazardTerm("onboarding_overdue_count", 0.25, 0.0, 4.0),
+    HazardTerm("renewal_within_60d_count", 0.7, 0.0, 1.0),
 )
 """The terms of the true hazard; `simulators.world` says how each feature is defined."""
 HAZARD_FEATURES: Final = tuple(term.feature for term in HAZARD_TERMS)
 N_SERVICE_TERMS: Final = 3
 """The first terms are what the service did to the customer; payment and usage are its answer."""
-HAZARD_INTERCEPT: Final = -5.6
+RELATION_FEATURES: Final = HAZARD_FEATURES[5:]
+"""What does not depend on machines; see `simulators.world.relations`."""
+HAZARD_INTERCEPT: Final = -5.85
 """Log-odds in a month without any trouble, for the middle customer."""
 FRAILTY_SIGMA: Final = 0.7
 """Standard deviation of what sets one customer apart from the next, in log-odds."""
@@ -259,18 +266,18 @@ def hazard_log_odds(features: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    features : ndarray of shape (..., 5)
+    features : ndarray of shape (..., 10)
         In the order of `HAZARD_FEATURES` and the units their names say.
 
     Returns
     -------
-    ndarray of shape (..., 5)
+    ndarray of shape (..., 10)
         Added log-odds; 0 where the feature is 0.
 
     Examples
     --------
-    >>> hazard_log_odds(np.array([50.0, 0.4, 0.0, 10.0, -0.1])).round(2)
-    array([1.1, 0.6, 0. , 0.5, 0.3])
+    >>> hazard_log_odds(np.array([50.0, 0.4, 0.0, 10.0, -0.1, 1, 0, 0, 2, 0])).round(2)
+    array([1.1, 0.6, 0. , 0.5, 0.3, 0.9, 0. , 0. , 0.5, 0. ])
     """
     lowest = np.array([term.lowest for term in HAZARD_TERMS])
     highest = np.array([term.highest for term in HAZARD_TERMS])
@@ -284,7 +291,7 @@ def monthly_hazard(features: FloatArray, frailty: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    features : ndarray of shape (..., 5)
+    features : ndarray of shape (..., 10)
         In the order of `HAZARD_FEATURES`.
     frailty : ndarray of shape (...)
         Each customer's own log-odds.
@@ -296,9 +303,9 @@ def monthly_hazard(features: FloatArray, frailty: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> calm, troubled = [0.0, 0.0, 0.0, 0.0, 0.0], [60.0, 0.4, 0.8, 10.0, -0.1]
+    >>> calm, troubled = [0.0] * 10, [60.0, 0.4, 0.8, 10.0, -0.1, 0, 0, 0, 0, 0]
     >>> monthly_hazard(np.array([calm, troubled]), np.zeros(2)).round(4)
-    array([0.0037, 0.0962])
+    array([0.0029, 0.0766])
     """
     log_odds = HAZARD_INTERCEPT + hazard_log_odds(features).sum(axis=-1) + frailty
     probability: FloatArray = 1.0 / (1.0 + np.exp(-log_odds))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from simulators.world import happenings, standing
+from simulators.world import happenings, relations, standing
 from simulators.world.counterfactual import prevented_at
 from simulators.world.law import HAZARD_FEATURES, N_LEAD_IN_MONTHS
 from simulators.world.rows import Cell, Row
@@ -117,6 +117,26 @@ TABLES: Final = (
 )
 """All files, each after those it refers to."""
 
+RELATIONS: Final = (
+    Table(
+        "contacts", ("key", "customer_key", "role", "valid_from", "valid_to"), relations.contacts
+    ),
+    Table("competitor_offers", ("key", "customer_key", "price_ratio"), relations.competitor_offers),
+    Table(
+        "contract_changes",
+        ("key", "contract_key", "kind", "delta_per_year", "currency"),
+        relations.contract_changes,
+    ),
+    Table("milestones", ("key", "customer_key", "name", "due_on", "done_on"), relations.milestones),
+    Table("parts", ("key", "machine_kind", "fault_code", "price", "currency"), relations.parts),
+    Table(
+        "technician_shifts",
+        ("key", "technician_key", "arrives_from_h", "arrives_to_h", "utc_offset_h"),
+        relations.technician_shifts,
+    ),
+)
+"""Files about people and terms that the registry does not import yet, in a folder of their own."""
+
 TRUTH_COLUMNS: Final = (
     "customer",
     "month",
@@ -147,7 +167,11 @@ def truth_rows(world: World) -> Iterator[tuple[Cell, ...]]:
     """
     owner = {customer.key: customer for customer in world.customers}
     for row in world.truth:
-        prevented = prevented_at(owner[row.customer_key], row.month + N_LEAD_IN_MONTHS)
+        prevented = prevented_at(
+            owner[row.customer_key],
+            world.relations[owner[row.customer_key].number],
+            row.month + N_LEAD_IN_MONTHS,
+        )
         yield (
             row.customer_key,
             row.month,

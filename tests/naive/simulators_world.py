@@ -4,10 +4,11 @@ import copy
 import math
 
 from simulators.world.law import HAZARD_INTERCEPT, HAZARD_TERMS, MONTH_H, N_SERVICE_TERMS
+from simulators.world.relations import Relation
 from simulators.world.state import CustomerState, Job
 
 
-def hazard_without(customer: CustomerState, job: Job, month: int) -> float:
+def hazard_without(customer: CustomerState, relation: Relation, job: Job, month: int) -> float:
     """Take the job out of a copy of the customer and live its months from the beginning."""
     other = copy.deepcopy(customer)
     for machine in other.machines:
@@ -16,7 +17,7 @@ def hazard_without(customer: CustomerState, job: Job, month: int) -> float:
         machine.standstills = [each for each in machine.standstills if each.job.key != job.key]
     begins = math.ceil(job.opened_h / MONTH_H)
     for earlier in range(begins, month):
-        burden = sum(added(other, earlier)[:N_SERVICE_TERMS])
+        burden = sum(added(other, relation, earlier)[:N_SERVICE_TERMS])
         for bill in other.invoices:
             if earlier * MONTH_H <= bill.due_h < (earlier + 1) * MONTH_H:
                 days = round(other.payment_habit_days + 5.0 * burden + bill.whim_days)
@@ -24,11 +25,11 @@ def hazard_without(customer: CustomerState, job: Job, month: int) -> float:
         change = other.usage_trend_per_year / 12.0 + 0.02 * float(other.usage_shock[earlier])
         change -= 0.03 * (burden - 0.5)
         other.usage_log_level[earlier] = other.usage_log_level[earlier - 1] + change
-    log_odds = HAZARD_INTERCEPT + sum(added(other, month)) + other.frailty
+    log_odds = HAZARD_INTERCEPT + sum(added(other, relation, month)) + other.frailty
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 
-def added(customer: CustomerState, month: int) -> list[float]:
+def added(customer: CustomerState, relation: Relation, month: int) -> list[float]:
     """Log-odds of each feature at a landmark."""
     now_h = month * MONTH_H
     values = [
@@ -37,6 +38,7 @@ def added(customer: CustomerState, month: int) -> list[float]:
         response(customer, now_h),
         late_days(customer, now_h),
         use_change(customer, month),
+        *related(customer, relation, now_h),
     ]
     return [
         term.log_odds_per_unit * min(max(value, term.lowest), term.highest)
@@ -91,3 +93,16 @@ def use_change(customer: CustomerState, month: int) -> float:
         return 0.0
     use = [math.exp(customer.usage_log_level[m]) for m in range(month - 6, month)]
     return sum(use[3:]) / sum(use[:3]) - 1.0
+
+
+def related(customer: CustomerState, relation: Relation, now_h: float) -> list[float]:
+    half_year, quarter = now_h - 180 * 24, now_h - 90 * 24
+    left = [c for c in relation.champions if half_year < c.to_h <= now_h]
+    down = [c for c in relation.tier_changes if c.delta_ratio < 0 and half_year < c.at_h <= now_h]
+    offers = [at_h for at_h in relation.offers_h if quarter < at_h <= now_h]
+    overdue = [
+        m for m in relation.milestones
+        if m.due_h <= now_h < m.done_h and now_h - m.due_h < 12 * MONTH_H
+    ]  # fmt: skip
+    ending = [term for term in customer.terms if now_h <= term.ends_h < now_h + 60 * 24]
+    return [min(len(left), 1), min(len(down), 1), min(len(offers), 1), len(overdue), bool(ending)]

@@ -29,7 +29,9 @@ def test_without_a_change_the_risk_is_as_it_was_to_the_bit(world: World) -> None
 
     for row in world.truth:
         customer = owner[row.customer_key]
-        assert hazard_without(customer, None, row.month + N_LEAD_IN_MONTHS) == row.hazard
+        relation = world.relations[customer.number]
+        month = row.month + N_LEAD_IN_MONTHS
+        assert hazard_without(customer, relation, None, month) == row.hazard
 
 
 def test_a_prevented_failure_is_what_a_plain_replay_makes_of_it(world: World) -> None:
@@ -40,8 +42,11 @@ def test_a_prevented_failure_is_what_a_plain_replay_makes_of_it(world: World) ->
             if found is None or not customer.is_active(month * MONTH_H):
                 continue
             _, job, _ = found
-            expected = plain_hazard_without(customer, job, month)
-            assert hazard_without(customer, job, month) == pytest.approx(expected, rel=1e-12)
+            relation = world.relations[customer.number]
+            expected = plain_hazard_without(customer, relation, job, month)
+            assert hazard_without(customer, relation, job, month) == pytest.approx(
+                expected, rel=1e-12
+            )
             n_checked += 1
 
     assert n_checked > 60
@@ -53,7 +58,9 @@ def test_preventing_the_worst_failure_lowers_the_risk_but_for_what_averages_do(
     owner = {customer.key: customer for customer in world.customers}
     before, after = [], []
     for row in world.truth:
-        prevented = prevented_at(owner[row.customer_key], row.month + N_LEAD_IN_MONTHS)
+        customer = owner[row.customer_key]
+        relation = world.relations[customer.number]
+        prevented = prevented_at(customer, relation, row.month + N_LEAD_IN_MONTHS)
         if prevented is not None:
             before.append(row.hazard)
             after.append(prevented.hazard)
@@ -118,3 +125,43 @@ def test_realised_leaving_matches_the_true_hazard_decile_by_decile() -> None:
 def test_a_world_too_small_is_refused(tmp_path: Path, n_customers: int, n_months: int) -> None:
     with pytest.raises(ScenarioError, match="are too few"):
         generate_business(tmp_path, 1, UNTIL, n_customers=n_customers, n_months=n_months)
+
+
+def test_relations_come_as_often_as_their_law_says(world: World) -> None:
+    large = play_history(11, UNTIL, n_customers=600, n_months=48)
+    years = 600 * 54 / 12
+
+    relations = large.relations
+    offers = sum(len(relation.offers_h) for relation in relations)
+    changes = [change for relation in relations for change in relation.tier_changes]
+    stays = [c.to_h - c.from_h for relation in relations for c in relation.champions]
+
+    # A few customers join late; Poisson counts scatter by their root.
+    assert abs(offers - 0.35 * years) < 4 * np.sqrt(0.35 * years) + 0.03 * years
+    assert abs(len(changes) - 0.22 * years) < 4 * np.sqrt(0.22 * years) + 0.03 * years
+    assert np.mean(stays) / (365.25 * 24) == pytest.approx(4.0, rel=0.12)
+    late = [m.done_h > m.due_h for r in relations for m in r.milestones]
+    assert len(world.relations) == 60
+    assert not late or 0.3 < np.mean(late) < 0.75
+
+
+def test_files_of_relations_lie_apart_and_refer_to_what_there_is(tmp_path: Path) -> None:
+    generate_business(tmp_path / "business", 5, UNTIL, n_customers=48, n_months=24)
+
+    def read(folder: str, name: str) -> list[dict[str, str]]:
+        with (tmp_path / folder / f"{name}.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    customers = {row["key"] for row in read("business", "customers")}
+    for name in ("contacts", "competitor_offers", "milestones"):
+        rows = read("relations", name)
+        assert rows
+        assert {row["customer_key"] for row in rows} <= customers
+        assert all(row["valid_at"] <= row["recorded_at"] for row in rows)
+    contracts = {row["key"] for row in read("business", "contracts")}
+    assert {row["contract_key"] for row in read("relations", "contract_changes")} <= contracts
+    faults = {row["fault_code"] for row in read("business", "work_orders") if row["fault_code"]}
+    assert faults <= {row["fault_code"] for row in read("relations", "parts")}
+    technicians = {row["key"] for row in read("business", "technicians")}
+    assert {row["technician_key"] for row in read("relations", "technician_shifts")} == technicians
+    assert not (tmp_path / "business" / "contacts.csv").exists()

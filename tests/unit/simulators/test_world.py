@@ -382,12 +382,17 @@ def test_money_and_hours_are_plausible(books: Books) -> None:
 def test_truth_is_the_published_hazard_of_the_published_features(truth: list[Line]) -> None:
     for line in truth:
         log_odds = (
-            -5.6
+            -5.85
             + 0.022 * min(float(line["downtime_h_per_machine_90d"]), 100.0)
             + 1.5 * float(line["repeat_visit_ratio_180d"])
             + 0.8 * min(float(line["response_excess_ratio_90d"]), 3.0)
             + 0.05 * min(float(line["late_payment_days_180d"]), 30.0)
             - 3.0 * min(max(float(line["usage_change_ratio_90d"]), -0.5), 0.5)
+            + 0.9 * float(line["champion_left_180d_count"])
+            + 0.7 * float(line["downgrade_180d_count"])
+            + 0.6 * float(line["competitor_offer_90d_count"])
+            + 0.25 * min(float(line["onboarding_overdue_count"]), 4.0)
+            + 0.7 * float(line["renewal_within_60d_count"])
             + float(line["frailty_log_odds"])
         )
         assert float(line["monthly_hazard"]) == pytest.approx(1.0 / (1.0 + math.exp(-log_odds)))
