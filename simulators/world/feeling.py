@@ -16,7 +16,7 @@ from simulators.world.law import (
     N_SERVICE_TERMS,
     FloatArray,
     hazard_log_odds,
-    monthly_hazard,
+    hazard_of,
 )
 from simulators.world.relations import relation_features
 from simulators.world.service import Repair
@@ -71,7 +71,7 @@ def live_month(world: World, customer: CustomerState, month: int) -> None:
     relation = relation_features(customer, world.relations[customer.number], landmark_h)
     features = np.concatenate([features_at(customer, landmark_h), relation])
     added = hazard_log_odds(features)
-    hazard = float(monthly_hazard(features, np.asarray(customer.frailty)))
+    hazard = float(hazard_of(added, np.asarray(customer.frailty)))
     customer.service_burden = float(added[:N_SERVICE_TERMS].sum())
     log_odds = HAZARD_INTERCEPT + float(added.sum()) + customer.frailty
     customer.engagement_ratio = math.exp(-SILENCE_GAIN * max(0.0, log_odds - CONTENT_LOG_ODDS))

@@ -261,6 +261,11 @@ FRAILTY_SIGMA: Final = 0.7
 """Standard deviation of what sets one customer apart from the next, in log-odds."""
 
 
+_LOWEST: Final = np.array([term.lowest for term in HAZARD_TERMS])
+_HIGHEST: Final = np.array([term.highest for term in HAZARD_TERMS])
+_WEIGHT: Final = np.array([term.log_odds_per_unit for term in HAZARD_TERMS])
+
+
 def hazard_log_odds(features: FloatArray) -> FloatArray:
     """Log-odds that each feature adds to leaving within the month.
 
@@ -279,10 +284,7 @@ def hazard_log_odds(features: FloatArray) -> FloatArray:
     >>> hazard_log_odds(np.array([50.0, 0.4, 0.0, 10.0, -0.1, 1, 0, 0, 2, 0])).round(2)
     array([1.1, 0.6, 0. , 0.5, 0.3, 0.9, 0. , 0. , 0.5, 0. ])
     """
-    lowest = np.array([term.lowest for term in HAZARD_TERMS])
-    highest = np.array([term.highest for term in HAZARD_TERMS])
-    weight = np.array([term.log_odds_per_unit for term in HAZARD_TERMS])
-    added: FloatArray = weight * np.clip(features, lowest, highest)
+    added: FloatArray = _WEIGHT * np.minimum(np.maximum(features, _LOWEST), _HIGHEST)
     return added
 
 
@@ -307,7 +309,25 @@ def monthly_hazard(features: FloatArray, frailty: FloatArray) -> FloatArray:
     >>> monthly_hazard(np.array([calm, troubled]), np.zeros(2)).round(4)
     array([0.0029, 0.0766])
     """
-    log_odds = HAZARD_INTERCEPT + hazard_log_odds(features).sum(axis=-1) + frailty
+    return hazard_of(hazard_log_odds(features), frailty)
+
+
+def hazard_of(added: FloatArray, frailty: FloatArray) -> FloatArray:
+    """Probability of leaving, from the log-odds that each feature adds.
+
+    Parameters
+    ----------
+    added : ndarray of shape (..., 10)
+        As `hazard_log_odds` gives them.
+    frailty : ndarray of shape (...)
+        Each customer's own log-odds.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        Probability in (0, 1).
+    """
+    log_odds = HAZARD_INTERCEPT + added.sum(axis=-1) + frailty
     probability: FloatArray = 1.0 / (1.0 + np.exp(-log_odds))
     return probability
 

@@ -73,11 +73,11 @@ def test_every_node_counts_without_a_gap(tmp_path: Path, is_secure: bool) -> Non
         numbers = np.array(told) - node * NODE_STRIDE
         assert np.all(np.diff(numbers) == 1), node
         n_values += numbers.size
-    assert n_values > 50_000
+    assert n_values > 10_000
 
 
 async def _read(folder: Path, *, is_secure: bool) -> dict[int, list[float]]:
-    responder = OpcuaResponder(LoadSettings(n_nodes=N_NODES, values_per_s=60_000.0))
+    responder = OpcuaResponder(LoadSettings(n_nodes=N_NODES, values_per_s=15_000.0))
     client = Client(responder.endpoint)
     if is_secure:
         own = folder / "own.der", folder / "own.pem"
