@@ -15,11 +15,11 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from simulators.errors import SimulatorError, StartError
+from simulators.errors import SimulatorError
 from simulators.faults.proxy import ProxyMode
 from simulators.faults.sensors import SensorFaultKind
 from simulators.keys import write_private
-from simulators.loopback import LOOPBACK
+from simulators.loopback import listen, port_of
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class ControlServer:
     @property
     def port(self) -> int:
         """Port of 127.0.0.1 it listens on."""
-        return 0 if self._server is None else int(self._server.sockets[0].getsockname()[1])
+        return port_of(self._server)
 
     async def start(self, port: int = 0) -> None:
         """Begin to listen.
@@ -206,13 +206,9 @@ class ControlServer:
         StartError
             If the port is in use.
         """
-        try:
-            self._server = await asyncio.start_server(
-                self._serve, LOOPBACK, port, limit=_MOST_LINE_BYTES
-            )
-        except OSError as error:
-            msg = f"--control-port: {LOOPBACK}:{port} can't be listened on ({error.strerror})"
-            raise StartError(msg) from error
+        self._server = await listen(
+            self._serve, port, "--control-port", most_line_bytes=_MOST_LINE_BYTES
+        )
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -13,8 +13,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from simulators.errors import ScenarioError, StartError
-from simulators.loopback import LOOPBACK
+from simulators.errors import ScenarioError
+from simulators.loopback import LOOPBACK, listen, port_of
 
 ProxyMode: TypeAlias = Literal["pass", "refuse", "reset", "half-open", "slow", "slice", "flip"]
 PROXY_MODES: Final[tuple[ProxyMode, ...]] = get_args(ProxyMode)
@@ -132,12 +132,8 @@ class Proxy:
         StartError
             If the port is in use.
         """
-        try:
-            self._server = await asyncio.start_server(self._serve, LOOPBACK, port)
-        except OSError as error:
-            msg = f"--listen: {LOOPBACK}:{port} can't be listened on ({error.strerror})"
-            raise StartError(msg) from error
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        self._server = await listen(self._serve, port, "--listen")
+        self.port = port_of(self._server)
 
     async def stop(self) -> None:
         """Cut everything and stop listening."""

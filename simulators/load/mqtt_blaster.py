@@ -17,9 +17,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulators.errors import ScenarioError, StartError
+from simulators.errors import ScenarioError
 from simulators.load.mqtt_messages import Maker, PayloadForm, maker_of, topic_for
-from simulators.loopback import LOOPBACK
+from simulators.loopback import listen, port_of
 from simulators.mqtt.frames import FrameError, FrameReader, does_match
 
 _MQTT_5: Final = 5
@@ -88,7 +88,7 @@ class MqttBlaster:
     @property
     def port(self) -> int:
         """Port of 127.0.0.1 it listens on."""
-        return 0 if self._server is None else int(self._server.sockets[0].getsockname()[1])
+        return port_of(self._server)
 
     async def start(self, port: int = 0) -> None:
         """Begin to listen.
@@ -103,11 +103,7 @@ class MqttBlaster:
         StartError
             If the port is in use.
         """
-        try:
-            self._server = await asyncio.start_server(self._serve, LOOPBACK, port)
-        except OSError as error:
-            msg = f"--port: {LOOPBACK}:{port} can't be listened on ({error.strerror})"
-            raise StartError(msg) from error
+        self._server = await listen(self._serve, port, "--port")
 
     async def stop(self) -> None:
         """Cut every connection and stop listening."""

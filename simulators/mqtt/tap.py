@@ -12,8 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from simulators.errors import StartError
-from simulators.loopback import LOOPBACK
+from simulators.loopback import LOOPBACK, listen, port_of
 from simulators.mqtt.frames import Conversation, Event, FrameError, Subscribed, Taken, does_match
 
 logger = logging.getLogger(__name__)
@@ -99,9 +98,7 @@ class MqttTap:
     @property
     def port(self) -> int:
         """Port of 127.0.0.1 it listens on."""
-        if self._server is None:
-            return 0
-        return int(self._server.sockets[0].getsockname()[1])
+        return port_of(self._server)
 
     async def start(self, port: int) -> None:
         """Begin to listen.
@@ -116,14 +113,7 @@ class MqttTap:
         StartError
             If the port is in use.
         """
-        try:
-            self._server = await asyncio.start_server(self._serve, LOOPBACK, port)
-        except OSError as error:
-            msg = (
-                f"--mqtt-port: {LOOPBACK}:{port} can't be listened on ({error.strerror}); choose "
-                "another port, or leave the option out for a free one"
-            )
-            raise StartError(msg) from error
+        self._server = await listen(self._serve, port, "--mqtt-port")
 
     async def stop(self) -> None:
         """Close the door and every connection through it."""

@@ -20,7 +20,8 @@ from simulators.world.law import (
     hazard_log_odds,
     monthly_hazard,
 )
-from simulators.world.relations import Relation, relation_features
+from simulators.world.relation import Relation
+from simulators.world.relations import relation_features
 from simulators.world.state import CustomerState, Job, MachineState
 
 _WINDOW_DAYS = 90.0

@@ -7,13 +7,13 @@ customer, from chance of its own, and does not depend on how its machines do.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from simulators.machines import KINDS as MACHINE_KINDS
 from simulators.world.law import HOURS_PER_DAY, MONTH_H, FloatArray
+from simulators.world.relation import Champion, Milestone, Relation, TierChange
 from simulators.world.rows import Row
 from simulators.world.state import WORKING_DAY_H, CustomerState, World
 
@@ -34,45 +34,6 @@ MILESTONES: Final = (
 """What a new customer wants to have reached, and by which day after joining. [d]"""
 NEVER_PROBABILITY: Final = 0.1
 LATE_DAYS_MEDIAN: Final = 12.0
-
-
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """Who speaks for us at a customer; `from_h` and `to_h` are hours of history."""
-
-    key: str
-    from_h: float
-    to_h: float
-
-
-@dataclass(frozen=True, slots=True)
-class TierChange:
-    """A contract that becomes larger or smaller."""
-
-    key: str
-    at_h: float
-    delta_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class Milestone:
-    """Something a new customer wants to have reached; `done_h` is infinite if it never is."""
-
-    key: str
-    name: str
-    due_h: float
-    done_h: float
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """All of one customer."""
-
-    champions: tuple[Champion, ...]
-    offers_h: tuple[float, ...]
-    offer_price_ratio: tuple[float, ...]
-    tier_changes: tuple[TierChange, ...]
-    milestones: tuple[Milestone, ...]
 
 
 def draw_relation(seed: int, number: int, joins_h: float, history_h: float) -> Relation:

@@ -75,7 +75,7 @@ _RENDER: Final[dict[type, Callable[[Any], str]]] = {
     float: repr,
     bool: lambda cell: "true" if cell else "false",
     date: date.isoformat,
-    # All of them are UTC and whole seconds.
-    datetime: lambda cell: f"{cell.isoformat()[:19]}Z",
+    # All of them are UTC and whole seconds; a zone would double the time this takes.
+    datetime: lambda cell: f"{cell.replace(tzinfo=None).isoformat()}Z",
     type(None): lambda _: "",
 }

@@ -8,7 +8,6 @@ import bisect
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,7 @@ from simulators.world.law import (
     FloatArray,
     KindLaw,
 )
-
-if TYPE_CHECKING:
-    from simulators.world.relations import Relation
+from simulators.world.relation import Relation
 
 QUARTER_H = 90 * HOURS_PER_DAY
 WORKING_DAY_H = (6.0, 20.0)
@@ -343,7 +340,7 @@ class World:
     open_jobs_h: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Corrective jobs by region: opened and closed."""
     truth: list[TruthRow] = field(default_factory=list)
-    relations: "list[Relation]" = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
     """What happens beside machines, by number of the customer."""
     _crews: dict[str, list[TechnicianState]] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ import copy
 import math
 
 from simulators.world.law import HAZARD_INTERCEPT, HAZARD_TERMS, MONTH_H, N_SERVICE_TERMS
-from simulators.world.relations import Relation
+from simulators.world.relation import Relation
 from simulators.world.state import CustomerState, Job
 
 
