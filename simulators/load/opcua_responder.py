@@ -212,8 +212,7 @@ class OpcuaResponder:
         while True:
             builder = self._builder_of(flood)
             if builder is None or not self._is_due(flood, builder):
-                if request is not None:
-                    self._give_back(flood, request)
+                # Whoever brought a request that was not used keeps it.
                 return has_sent
             request = request or ask(subscription.data.SubscriptionId)
             if request is None:
@@ -259,11 +258,6 @@ class OpcuaResponder:
             return True
         allowed = rate * (time.monotonic() - self._began_s)
         return self.n_values_sent + builder.n_values <= allowed
-
-    @staticmethod
-    def _give_back(flood: _Flood, request: Any) -> None:  # noqa: ANN401 - asyncua's own
-        processor = flood.subscription.pub_result_callback.__self__  # type: ignore[attr-defined]  # bound
-        processor._publish_requests.appendleft(request)
 
     @staticmethod
     def _result(flood: _Flood, builder: NotificationBuilder) -> ua.PublishResult:
