@@ -1,10 +1,13 @@
 """``staybolt-sim list``: what there is to play with."""
 
 import argparse
+from importlib import resources
 
 from simulators.conditions import SHIFT_PLANS
+from simulators.errors import ScenarioError
 from simulators.faults import proxy, sensors
 from simulators.machines import KINDS
+from simulators.replay.mapping import load_mapping, mapping_names
 from simulators.scenarios.loading import load_scenario, scenario_names, scenario_path
 
 
@@ -18,18 +21,19 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """
     parser = commands.add_parser(
         "list",
-        help="scenarios, kinds of machine and faults",
+        help="scenarios, kinds of machine, faults and replays",
         description="Show what there is to play with. `list scenarios NAME` prints a scenario's "
-        "file, to be copied and changed; that of demo explains every option.",
+        "file, to be copied and changed; that of demo explains every option. `list replays NAME` "
+        "prints the mapping of a recorded machine; that of skab explains every option.",
     )
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("scenarios", "kinds", "faults"),
+        choices=("scenarios", "kinds", "faults", "replays"),
         default="scenarios",
         help="what to show (default scenarios)",
     )
-    parser.add_argument("name", nargs="?", help="one scenario or kind")
+    parser.add_argument("name", nargs="?", help="one scenario, kind or mapping")
     parser.set_defaults(run=_show)
 
 
@@ -41,6 +45,10 @@ def _show(options: argparse.Namespace) -> None:
             print(scenario_path(name).read_text(encoding="utf-8"), end="")
         case "kinds", name:
             _show_kinds(name)
+        case "replays", None:
+            _show_replays()
+        case "replays", name:
+            _show_mapping(name)
         case _:
             _show_faults()
 
@@ -52,12 +60,32 @@ def _show_scenarios() -> None:
 
 
 def _show_kinds(name: str | None) -> None:
+    if name not in {None, *KINDS}:
+        msg = f"list kinds: {name!r} is not known; choose one of {', '.join(KINDS)}"
+        raise ScenarioError(msg)
     for kind in KINDS.values():
         if name in {None, kind.key}:
-            print(kind.key)
+            print(f"{kind.key} ({kind.model})")
             print(f"  signals: {', '.join(kind.signals)}")
             print(f"  failure modes: {', '.join(mode.key for mode in kind.modes)}")
     print(f"shift plans: {', '.join(SHIFT_PLANS)}")
+
+
+def _show_replays() -> None:
+    print("records with a reader of their own (`replay RECORD --data ...`):")
+    print("  cmapss         NASA's turbofan engines, all subsets")
+    print("  femto          a bearing of the IEEE PHM 2012 challenge, raw vibration included")
+    print("mappings (`replay file --mapping NAME --data FILE`; a CSV or Parquet file a machine):")
+    for name in mapping_names():
+        print(f"  {name:14} {load_mapping(name).description}")
+
+
+def _show_mapping(name: str) -> None:
+    if name not in mapping_names():
+        msg = f"list replays: {name!r} is no mapping; choose one of {', '.join(mapping_names())}"
+        raise ScenarioError(msg)
+    file = resources.files("simulators.replay") / "mappings" / f"{name}.toml"
+    print(file.read_text(encoding="utf-8"), end="")
 
 
 def _show_faults() -> None:

@@ -28,7 +28,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
+from simulators.machines.kind import (
+    FailureMode,
+    KindCosts,
+    MachineKind,
+    Sensor,
+    joined_levels,
+    warmth_ratio,
+)
 from simulators.wear.laws import GammaWear
 
 FloatArray = npt.NDArray[np.float64]
@@ -84,14 +91,15 @@ def bearing_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
         _GAUSSIAN_KURTOSIS
         + 0.12
         + 0.05 * traits[3]
-        + _KURTOSIS_PEAK * np.exp(0.1 * traits[3]) * early
+        + _KURTOSIS_PEAK * np.exp(0.1 * traits[3]) * early * is_turning
     )
     rise_c = (_RATED_RISE_C + 1.8 * traits[1]) * conditions.lagged_load_ratio**1.5
+    warmth = warmth_ratio(conditions.lagged_load_ratio)
     current_a = np.hypot(_NO_LOAD_CURRENT_A + 0.3 * traits[2], _LOAD_CURRENT_A * load)
     return np.stack([
         joined_levels(healthy_mm_s, spall_mm_s) * np.maximum(is_turning, _STOPPED_RATIO),
         kurtosis,
-        conditions.ambient_c + rise_c + _FRICTION_RISE_C * friction,
+        conditions.ambient_c + rise_c + _FRICTION_RISE_C * friction * warmth,
         current_a * (1.0 + 0.03 * friction) * is_turning,
         speed_rpm,
     ])

@@ -91,7 +91,7 @@ def compressor_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
         _HEALTHY_MM_S * np.exp(0.08 * traits[3]) * share, _VALVE_MM_S * leaking**1.2 * share
     )
     return np.stack([
-        _NETWORK_BAR - 0.35 * leak * load + 0.0 * inlet_c,
+        _NETWORK_BAR - 0.35 * leak * load,
         interstage_bar,
         stage_1_c,
         stage_2_c,

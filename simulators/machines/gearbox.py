@@ -42,6 +42,9 @@ _CRACK_KURTOSIS: Final = 5.0
 _DEBRIS_COUNT: Final = 6.0
 _WORN_DEBRIS_COUNT: Final = 85.0
 _CRACK_DEBRIS_COUNT: Final = 12.0
+_SLIP_RATIO: Final = 0.012
+_STOPPED_RATIO: Final = 0.02
+"""What is left of the vibration of a gearbox that stands: its neighbours'."""
 _OIL_RISE_C: Final = 33.0
 _WORN_RISE_C: Final = 17.0
 
@@ -64,12 +67,15 @@ def gearbox_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
     """
     load = conditions.load_ratio
     crack, worn = conditions.wear
-    turning = np.where(conditions.is_idle, 0.02, 1.0)
+    is_turning = np.where(conditions.is_idle, 0.0, 1.0)
+    turning = np.maximum(is_turning, _STOPPED_RATIO)
     under_load = turning * (0.35 + 0.65 * load)
     mesh_m_s2 = joined_levels(
         _MESH_M_S2 * np.exp(0.1 * traits[0]) * under_load, _WORN_MESH_M_S2 * worn**1.2 * under_load
     )
-    sideband_ratio = _SIDEBAND_RATIO * np.exp(0.12 * traits[1]) + _CRACK_SIDEBAND_RATIO * crack**1.3
+    sideband_ratio = (
+        _SIDEBAND_RATIO * np.exp(0.12 * traits[1]) + _CRACK_SIDEBAND_RATIO * crack**1.3 * is_turning
+    )
     vibration_mm_s = joined_levels(
         _HEALTHY_MM_S * np.exp(0.08 * traits[3]) * under_load,
         _WORN_MM_S * worn**1.3 * under_load,
@@ -87,8 +93,8 @@ def gearbox_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
         kurtosis,
         oil_c,
         debris_count,
-        (_NO_LOAD_NM + _RATED_NM * load) * turning,
-        _RATED_RPM * (1.0 - 0.012 * load) * np.where(conditions.is_idle, 0.0, 1.0),
+        (_NO_LOAD_NM + _RATED_NM * load) * is_turning,
+        _RATED_RPM * (1.0 - _SLIP_RATIO * load) * is_turning,
     ])
 
 

@@ -82,7 +82,7 @@ def motor_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
         winding_c,
         bearing_c,
         current_a,
-        unbalance_pct,
+        unbalance_pct * is_turning,
         resistance_mohm,
         power_kw,
         vibration_mm_s * np.where(conditions.is_idle, 0.05, 1.0),

@@ -23,7 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
+from simulators.machines.kind import (
+    FailureMode,
+    KindCosts,
+    MachineKind,
+    Sensor,
+    joined_levels,
+    warmth_ratio,
+)
 from simulators.wear.laws import ExponentialWear, GammaWear, WienerWear
 
 FloatArray = npt.NDArray[np.float64]
@@ -90,6 +97,7 @@ def pump_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
     bubbles_mm_s = _CAVITATION_MM_S * cavitation**1.1 * (through_m3_h / _RATED_M3_H) ** 2
     rise_c = (_SEAL_RISE_C + 0.9 * traits[3]) * conditions.lagged_load_ratio
     leak_rise_c = _LEAK_RISE_C * wear**1.5 + _SEAL_LEAK_RISE_C * leak**1.3
+    leak_rise_c = leak_rise_c * warmth_ratio(conditions.lagged_load_ratio)
     return np.stack([
         joined_levels(healthy_mm_s, _UNBALANCE_MM_S * wear, bubbles_mm_s)
         * np.maximum(is_turning, _STOPPED_RATIO),

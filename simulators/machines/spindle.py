@@ -22,7 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.conditions import Conditions
-from simulators.machines.kind import FailureMode, KindCosts, MachineKind, Sensor, joined_levels
+from simulators.machines.kind import (
+    FailureMode,
+    KindCosts,
+    MachineKind,
+    Sensor,
+    joined_levels,
+    warmth_ratio,
+)
 from simulators.wear.laws import ExponentialWear, GammaWear, WienerWear
 
 FloatArray = npt.NDArray[np.float64]
@@ -72,6 +79,7 @@ def spindle_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
     healthy_mm_s = _HEALTHY_MM_S * np.exp(0.09 * traits[0]) * speed_ratio**2
     loose_mm_s = _LOOSE_MM_S * wear**1.1 * speed_ratio**2
     rise_c = (_RATED_RISE_C + 0.9 * traits[2]) * conditions.lagged_load_ratio
+    friction_c = _FRICTION_RISE_C * wear**1.4 * warmth_ratio(conditions.lagged_load_ratio)
     return np.stack([
         joined_levels(
             healthy_mm_s,
@@ -81,7 +89,7 @@ def spindle_levels(conditions: Conditions, traits: FloatArray) -> FloatArray:
         )
         * np.maximum(is_turning, _STOPPED_RATIO),
         power_kw,
-        conditions.ambient_c + rise_c + _FRICTION_RISE_C * wear**1.4,
+        conditions.ambient_c + rise_c + friction_c,
         torque_nm * is_turning,
         speed_rpm * is_turning,
     ])

@@ -1,8 +1,9 @@
 """Reads scenario files, and says in words what is wrong with one before anything starts."""
 
+import contextlib
 import difflib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -182,6 +183,9 @@ def load_scenario(name: str) -> Scenario:
     path = scenario_path(name)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"{path.name}: can't be read ({error.strerror}); change its rights"
+        raise ScenarioError(msg) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path.name}: is not TOML: {error}; {_SEE}"
         raise ScenarioError(msg) from error
@@ -189,14 +193,14 @@ def load_scenario(name: str) -> Scenario:
         file = ScenarioFile.model_validate(table)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise ScenarioError(
-            "\n".join(_sentence(path.name, detail) for detail in details)
-        ) from error
-    try:
-        roles = [role for section in file.machines for role in _roles(section)]
-    except ScenarioError as error:
-        msg = f"{path.name}, machines: {error}"
-        raise ScenarioError(msg) from error
+        places = [detail["loc"] for detail in details]
+        # A machine that is refused is counted as missing too; its own fault says enough.
+        told = [d for d in details if not any(_is_within(p, d["loc"]) for p in places)]
+        raise ScenarioError("\n".join(_sentence(path.name, detail) for detail in told)) from error
+    roles: list[Role] = []
+    for number, section in enumerate(file.machines):
+        with _at(f"{path.name}, machines[{number}]"):
+            roles += _roles(section)
     # One OPC UA server after the other, whatever the order of the file.
     roles.sort(key=lambda role: role.outlet.server)
     formats: dict[str, str] = {
@@ -205,13 +209,20 @@ def load_scenario(name: str) -> Scenario:
         if section.protocol == "mqtt"
         for machine in names_of(section)
     }
-    scenario = Scenario(path.stem, file, tuple(roles), formats)
+    for number, fault in enumerate(file.sensor_faults):
+        with _at(f"{path.name}, sensor_faults[{number}]"):
+            _sensor_fault(fault, 0)
+    return Scenario(path.stem, file, tuple(roles), formats)
+
+
+@contextlib.contextmanager
+def _at(place: str) -> Iterator[None]:
+    # Parts that check themselves know what can't be, not where in the file it stands.
     try:
-        scenario.sensor_faults(0)
+        yield
     except ScenarioError as error:
-        msg = f"{path.name}, sensor_faults: {error}"
+        msg = f"{place}: {error}"
         raise ScenarioError(msg) from error
-    return scenario
 
 
 def _roles(section: MachineSection) -> list[Role]:
@@ -260,6 +271,10 @@ def _sentence(file_name: str, detail: ErrorDetails) -> str:
         return f"{file_name}{', ' if where else ''}{where}: {cause}"
     problem = detail["msg"][:1].lower() + detail["msg"][1:]
     return f"{file_name}, {where}: {str(detail['input'])[:60]!r}: {problem}; {_SEE}"
+
+
+def _is_within(place: Sequence[str | int], of: Sequence[str | int]) -> bool:
+    return len(place) > len(of) > 0 and tuple(place[: len(of)]) == tuple(of)
 
 
 def _path(place: Sequence[str | int]) -> str:

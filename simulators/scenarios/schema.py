@@ -1,36 +1,46 @@
 """What may stand in a scenario file, and what is refused before anything starts."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from simulators.conditions import ShiftPlan
 from simulators.machines import KINDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+
+_MOST_DAYS: Final = 36_525.0
+"""A century; machine times beyond it would leave what nanoseconds since 1970 can tell."""
+_MOST_S: Final = _MOST_DAYS * 86_400.0
+_MOST_HISTORY_DAYS: Final = 3_653.0
+"""Ten years of history are in memory at once, a sample every two hours."""
+
+Days = Annotated[float, Field(ge=-_MOST_DAYS, le=_MOST_DAYS)]
+"""Counted from now; negative is the past. [d]"""
+Every = Annotated[float, Field(ge=0.01, le=_MOST_DAYS * 24)]
+"""Mean time between two faults of a sensor: from half a minute. [h]"""
 
 
 class Section(BaseModel):
     """A table of the file; keys that are not known are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ClockSection(Section):
     """How machine time is played."""
 
-    history_days: Positive = 60.0
-    slow_days: Annotated[float, Field(ge=0)] = 10.0
-    fast_h_per_s: Positive = 100.0
-    slow_h_per_s: Positive = 4.0
+    history_days: Annotated[float, Field(gt=0, le=_MOST_HISTORY_DAYS)] = 60.0
+    slow_days: Annotated[float, Field(ge=0, le=_MOST_HISTORY_DAYS)] = 10.0
+    fast_h_per_s: Annotated[float, Field(gt=0, le=1e6)] = 100.0
+    slow_h_per_s: Annotated[float, Field(gt=0, le=1e6)] = 4.0
 
 
 class StorySection(Section):
     """What is to become of a machine."""
 
-    fails_in_days: tuple[float, float]
+    fails_in_days: tuple[Days, Days]
     wear_now: tuple[Share, Share] = (0.0, 1.0)
 
     @model_validator(mode="after")
@@ -49,8 +59,8 @@ class MaintenanceSection(Section):
     perfect_probability: Share = 1.0
     imperfect_probability: Share = 0.0
     kept_wear_ratio: tuple[Share, Share] = (0.1, 0.4)
-    planned_every_days: Positive | None = None
-    planned_standstill_h: Positive = 4.0
+    planned_every_days: Annotated[float, Field(ge=1, le=_MOST_DAYS)] | None = None
+    planned_standstill_h: Annotated[float, Field(gt=0, le=8_766)] = 4.0
 
 
 class MachineSection(Section):
@@ -58,7 +68,7 @@ class MachineSection(Section):
 
     name: Name
     kind: str
-    count: Annotated[int, Field(ge=1, le=100_000)] = 1
+    count: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 1
     site: Name = "site-01"
     customer: Name = "cust-001"
     utc_offset_h: Annotated[float, Field(ge=-12, le=14)] = 0.0
@@ -81,6 +91,14 @@ class MachineSection(Section):
             if key not in known:
                 msg = f"modes: a {self.kind} has no {key!r}; choose among {', '.join(known)}"
                 raise ValueError(msg)
+        if len(set(self.modes)) < len(self.modes):
+            msg = f"modes: {', '.join(self.modes)} names one twice; name each once"
+            raise ValueError(msg)
+        self._check_protocol()
+        self._check_story()
+        return self
+
+    def _check_protocol(self) -> None:
         if self.protocol == "opcua" and self.server is None:
             msg = "server is missing; name the OPC UA server that carries the machine"
             raise ValueError(msg)
@@ -90,10 +108,20 @@ class MachineSection(Section):
         if self.protocol == "mqtt" and self.server is not None:
             msg = "server is for OPC UA; leave it out, or write protocol = 'opcua'"
             raise ValueError(msg)
-        if self.count > 1 and self.story is not None:
+
+    def _check_story(self) -> None:
+        if self.story is None:
+            return
+        if self.count > 1:
             msg = "a story is one machine's; leave count out, or the story"
             raise ValueError(msg)
-        return self
+        for key in ("modes", "maintenance"):
+            if key in self.model_fields_set:
+                msg = (
+                    f"{key} is for machines without a story: one with a story wears by its kind's "
+                    f"first failure mode and is repaired as new; leave {key} out, or the story"
+                )
+                raise ValueError(msg)
 
 
 class SensorFaultSection(Section):
@@ -104,11 +132,11 @@ class SensorFaultSection(Section):
     fault: Literal[
         "drift", "stuck", "spikes", "dropout", "coarse", "not-a-number", "bad", "uncertain"
     ]
-    from_days: float = 0.0
-    for_days: Positive = 3650.0
+    from_days: Days = 0.0
+    for_days: Annotated[float, Field(gt=0, le=_MOST_DAYS)] = 3650.0
     size: float | None = None
-    every_h: Positive | None = None
-    lasting_h: Positive | None = None
+    every_h: Every | None = None
+    lasting_h: Annotated[float, Field(gt=0, le=_MOST_DAYS * 24)] | None = None
 
 
 class DeliverySection(Section):
@@ -116,19 +144,20 @@ class DeliverySection(Section):
 
     duplicate_probability: Share = 0.0
     late_probability: Share = 0.0
-    late_s: Positive = 30.0
-    clock_offset_s: float = 0.0
+    late_s: Annotated[float, Field(gt=0, le=_MOST_S)] = 30.0
+    clock_offset_s: Annotated[float, Field(ge=-_MOST_S, le=_MOST_S)] = 0.0
     clock_skew_ppm: Annotated[float, Field(ge=-10_000, le=10_000)] = 0.0
 
 
 class OpcuaSection(Section):
     """How the plant's OPC UA servers behave."""
 
-    policies: tuple[Literal["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"], ...] = (
-        "Basic256Sha256",
-    )
-    users: Annotated[bool, Field()] = False
-    history_values: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    policies: Annotated[
+        tuple[Literal["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"], ...],
+        Field(min_length=1),
+    ] = ("Basic256Sha256",)
+    users: StrictBool = False
+    history_values: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = 0
 
 
 class ScenarioFile(Section):

@@ -12,6 +12,7 @@ from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
 from simulators.errors import ScenarioError
+from simulators.machines import KINDS
 from simulators.testing.plugin import RunningPlant, StartPlant
 
 pytestmark = pytest.mark.timeout(120)
@@ -89,6 +90,36 @@ def test_every_protocol_of_a_mixed_fleet_speaks(staybolt_plant: StartPlant) -> N
     assert {"planttelemetry", "plantlines", "spBv1.0motor-01", "spBv1.0motor-02"} <= kinds
     lines = [payload for topic, payload in heard if topic.endswith("lines")]
     assert lines[-1].startswith(b"telemetry,site=works-3,machine=compressor,signal=")
+
+
+def test_every_kind_is_a_device_of_one_sparkplug_node(staybolt_plant: StartPlant) -> None:
+    plant = staybolt_plant("sparkplug", "--history-days", "0.02")
+
+    topics = {topic for topic, _ in listen(plant, 3.0)}
+
+    devices = {fact["machine"] for fact in plant.truth}
+    assert len(devices) == len(KINDS)
+    assert {f"spBv1.0/plant/DDATA/works-4/{device}" for device in devices} <= topics
+
+
+def test_a_bad_network_delivers_late_from_a_clock_that_is_ahead(
+    staybolt_plant: StartPlant,
+) -> None:
+    plant = staybolt_plant("bad-network", "--history-days", "0.01")
+
+    lines = [payload for topic, payload in listen(plant, 4.0) if topic.endswith("lines")]
+    status = plant.faults.ask(do="status")
+
+    ahead_s = max(int(line.split()[-1]) for payload in lines for line in payload.splitlines())
+    assert 75 < ahead_s / 1e9 - time.time() < 92
+    assert status["n_late"] > 0
+
+
+def test_a_part_of_a_big_plant_carries_its_own_server_alone(staybolt_plant: StartPlant) -> None:
+    plant = staybolt_plant("big-opcua", "--part", "2/4", "--history-days", "0.02")
+
+    assert [server["name"] for server in plant.opcua] == ["north"]
+    assert len({fact["machine"] for fact in plant.truth}) == 125
 
 
 def read(path: str) -> bytes:

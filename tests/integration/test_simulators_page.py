@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulators.machines import KINDS
+from simulators.scenarios.loading import scenario_names
 from tests.servers.availability import ROOT
 
 PAGE = (ROOT / "docs" / "simulators.md").read_text()
@@ -29,6 +30,12 @@ def test_every_command_shown_runs(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     assert len(list((tmp_path / "fleet" / "telemetry").iterdir())) == 3
+
+
+def test_the_page_says_what_every_scenario_is_for() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ", PAGE.split("| scenario |", 1)[1], re.MULTILINE)
+
+    assert sorted(rows[: len(scenario_names())]) == scenario_names()
 
 
 def test_the_page_names_every_kind_and_failure_mode() -> None:
