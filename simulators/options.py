@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from simulators.commands import fault, generate, load, replay, run, vibration
+from simulators.commands import fault, generate, load, proxy, replay, run, vibration
 from simulators.commands import list as list_
 
 _DESCRIPTION: Final = """\
@@ -48,6 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, list_, fault, replay, generate, vibration, load):
+    for command in (run, list_, fault, proxy, replay, generate, vibration, load):
         command.add_to(commands)
     return parser

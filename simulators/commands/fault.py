@@ -8,6 +8,7 @@ from typing import Any, Final
 from simulators.errors import ScenarioError
 from simulators.faults.client import ControlClient
 
+_WORDS: Final = frozenset({"direction"})
 _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "sensor": ("machine", "signal", "fault"),
     "network": ("server", "mode"),
@@ -35,12 +36,17 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         epilog="examples:\n"
         "  staybolt-sim fault --dir plant sensor pump-01 flow_m3_h drift size=2.5\n"
         "  staybolt-sim fault --dir plant network mqtt half-open\n"
+        "  staybolt-sim fault --dir plant network mqtt flip every_bytes=500 direction=to-server\n"
         "  staybolt-sim fault --dir plant server conveyors restart down_s=5\n"
         "  staybolt-sim fault --dir plant clear\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--dir", type=Path, required=True, metavar="DIR", help="folder of the running plant"
+        "--dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the running plant",
     )
     parser.add_argument("do", choices=tuple(_PLACES), help="what to touch")
     parser.add_argument(
@@ -61,7 +67,7 @@ def _ask(options: argparse.Namespace) -> None:
     for word in options.words:
         key, sign, value = word.partition("=")
         if sign:
-            request[key] = _number(key, value)
+            request[key] = value if key in _WORDS else _number(key, value)
     with ControlClient.of_plant(options.dir) as plant:
         answer = plant.ask(do=options.do, **request)
     print(json.dumps(answer, indent=1) if answer else "done")

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from simulators.errors import DeliveryError, ScenarioError
+from simulators.errors import DeliveryError, ScenarioError, SimulatorError
 from simulators.loopback import LOOPBACK
 
 _TIMEOUT_S = 60.0
@@ -35,16 +35,20 @@ class ControlClient:
             msg = f"the plant's control port {LOOPBACK}:{port} does not answer: {error}"
             raise DeliveryError(msg) from error
         self._file = self._link.makefile("rwb")
-        self._say({"token": token})
+        try:
+            self._say({"token": token})
+        except SimulatorError:
+            self.close()
+            raise
 
     @classmethod
     def of_plant(cls, folder: Path) -> Self:
-        """Connect to the plant of a folder.
+        """Connect to the plant of a folder, or to a proxy.
 
         Parameters
         ----------
         folder : Path
-            Its ``--dir``.
+            Its ``--dir``; plant.json or proxy.json in it says where the control port is.
 
         Returns
         -------
@@ -56,8 +60,10 @@ class ControlClient:
         ScenarioError
             If there is no plant with a control port.
         """
+        names = ("plant.json", "proxy.json")
+        path = next((folder / name for name in names if (folder / name).exists()), folder)
         try:
-            control = json.loads((folder / "plant.json").read_text(encoding="utf-8"))["control"]
+            control = json.loads(path.read_text(encoding="utf-8"))["control"]
             token = Path(control["token_file"]).read_text(encoding="utf-8").strip()
         except (OSError, ValueError, KeyError, TypeError) as error:
             msg = (
@@ -117,9 +123,14 @@ class ControlClient:
             msg = f"the plant does not answer any more: {error}"
             raise DeliveryError(msg) from error
         if not line:
-            msg = "the plant hung up"
+            msg = "the plant hung up; see what it says"
             raise DeliveryError(msg)
-        answer: dict[str, Any] = json.loads(line)
-        if not answer.pop("ok"):
+        try:
+            answer: dict[str, Any] = json.loads(line)
+            is_done = answer.pop("ok")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            msg = f"no plant's control port answers there, but something else: {line[:60]!r}"
+            raise DeliveryError(msg) from error
+        if not is_done:
             raise ScenarioError(str(answer.get("error")))
         return answer

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from simulators.errors import SimulatorError
-from simulators.faults.proxy import ProxyMode
+from simulators.faults.network import Direction, ProxyMode
 from simulators.faults.sensors import SensorFaultKind
 from simulators.keys import write_private
 from simulators.loopback import listen, port_of
@@ -25,9 +25,12 @@ logger = logging.getLogger(__name__)
 
 _MOST_LINE_BYTES: Final = 65_536
 
+_Bytes = Annotated[int, Field(ge=1, le=2**53)]
+
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What bounds a number has is the fault's own business; here it must be one.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SensorRequest(_Request):
@@ -37,7 +40,7 @@ class SensorRequest(_Request):
     machine: str
     signal: str
     fault: SensorFaultKind
-    for_s: Annotated[float, Field(gt=0)] = 1e9
+    for_s: Annotated[float, Field(ge=0.001, le=1e9)] = 1e9
     size: float | None = None
     every_h: float | None = None
     lasting_h: float | None = None
@@ -67,10 +70,13 @@ class NetworkRequest(_Request):
     do: Literal["network"]
     server: str
     mode: ProxyMode
-    bytes_per_s: Annotated[float, Field(gt=0)] = 10_000.0
-    delay_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    piece_bytes: Annotated[int, Field(gt=0)] = 3
-    every_bytes: Annotated[int, Field(gt=0)] = 1000
+    bytes_per_s: float = 10_000.0
+    delay_s: float = 0.0
+    piece_bytes: _Bytes = 3
+    every_bytes: _Bytes = 1000
+    jitter_s: float = 0.0
+    after_bytes: _Bytes = 1000
+    direction: Direction | None = None
 
 
 class DeliveryRequest(_Request):
@@ -230,11 +236,14 @@ class ControlServer:
                 await writer.drain()
                 if not is_known:
                     return
-        except (ConnectionError, ValueError):
-            # A line without end is a client that does not speak this language.
+        except ConnectionError:
             return
+        except ValueError:
+            # A line without end: where the next one would begin can't be known.
+            msg = f"request: longer than {_MOST_LINE_BYTES} bytes; send one JSON object a line"
+            writer.write(json.dumps({"ok": False, "error": msg}).encode() + b"\n")
         finally:
-            writer.transport.abort() if not is_known else writer.close()
+            writer.close()
 
     def _is_token(self, line: bytes) -> bool:
         try:

@@ -6,13 +6,22 @@ with it: each sample comes out once, or twice if it is repeated.
 
 import heapq
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
 from simulators.errors import ScenarioError
 from simulators.reading import NS_PER_S, Moment, Outlet
 
-_PPM = 1e-6
+_PPM: Final = 1e-6
+_LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "duplicate_probability": (0.0, 1.0),
+    "late_probability": (0.0, 1.0),
+    "late_s": (1e-3, 2_592_000.0),
+    "clock_offset_s": (-315_576_000.0, 315_576_000.0),
+    "clock_skew_ppm": (-10_000.0, 10_000.0),
+}
+"""Delays of up to 30 days and clocks wrong by up to ten years; times fit into every protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,12 @@ class DeliveryFaults:
     clock_offset_s : float
         How far machine clocks are ahead. [s]
     clock_skew_ppm : float
-        How much faster they run, from the courier's beginning on. [1e-6]
+        How much faster they run, from the first sample on that meets these faults. [1e-6]
+
+    Raises
+    ------
+    ScenarioError
+        If a number is out of bounds.
     """
 
     duplicate_probability: float = 0.0
@@ -40,13 +54,12 @@ class DeliveryFaults:
     clock_skew_ppm: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("duplicate_probability", "late_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                msg = f"delivery: {name} {getattr(self, name):g} is not between 0 and 1"
+        for name, (low, high) in _LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                msg = (
+                    f"delivery: {name} {getattr(self, name):g} is not between {low:g} and {high:g}"
+                )
                 raise ScenarioError(msg)
-        if not self.late_s > 0:
-            msg = f"delivery: late_s {self.late_s:g} is not above 0"
-            raise ScenarioError(msg)
 
 
 @dataclass(order=True, slots=True)
@@ -69,15 +82,26 @@ class Courier:
     """
 
     def __init__(self, faults: DeliveryFaults, rng: np.random.Generator) -> None:
-        self.faults = faults
+        self._faults = faults
         self.n_late = self.n_repeated = 0
         self._rng = rng
         self._waiting: list[_Parcel] = []
         self._n_taken = 0
-        self._began_ns: int | None = None
+        self._skewed_from_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def faults(self) -> DeliveryFaults:
+        """What happens on the way. A skew that is set starts from clocks that are right."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: DeliveryFaults) -> None:
+        if faults.clock_skew_ppm != self._faults.clock_skew_ppm:
+            self._skewed_from_ns = None
+        self._faults = faults
 
     def take(self, now_ns: int, outlet: Outlet, moment: Moment) -> None:
         """Take a sample.
@@ -92,10 +116,10 @@ class Courier:
             What was measured, and when.
         """
         faults = self.faults
-        if self._began_ns is None:
-            self._began_ns = moment.time_ns
+        if self._skewed_from_ns is None:
+            self._skewed_from_ns = moment.time_ns
         ahead_ns = faults.clock_offset_s * NS_PER_S
-        ahead_ns += faults.clock_skew_ppm * _PPM * (moment.time_ns - self._began_ns)
+        ahead_ns += faults.clock_skew_ppm * _PPM * (moment.time_ns - self._skewed_from_ns)
         if ahead_ns:
             moment = replace(moment, time_ns=moment.time_ns + round(ahead_ns))
         n_copies = 1

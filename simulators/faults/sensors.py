@@ -5,7 +5,6 @@ the same ones are spoilt in the same way.
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
@@ -43,6 +42,17 @@ _NEEDS: Final[dict[SensorFaultKind, tuple[str, ...]]] = {
     "coarse": ("size",),
     "not-a-number": ("every_h",),
 }
+HOLD_STEP_NS: Final = NS_PER_S
+"""Grid of the times at which sensors get stuck; what they hold must not hang on how often they are
+asked. [ns]"""
+
+_LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "size": (1e-6, 1e9),
+    "every_h": (1 / 3600, 87_660.0),
+    "lasting_h": (1 / 3600, 744.0),
+}
+"""From a second to ten years between two of a kind, and to a month for each."""
+
 _BLOCK: Final = 4096
 _NS_PER_DAY: Final = 24 * NS_PER_H
 _BLOCKS_KEPT: Final = 256
@@ -83,8 +93,15 @@ class SensorFault:
             raise ScenarioError(msg)
         for name in _NEEDS.get(self.kind, ()):
             value = getattr(self, name)
-            if value is None or not math.isfinite(value) or (value <= 0 and self.kind != "drift"):
-                msg = f"fault {self.kind} of {self.machine} {self.signal}: give {name} above 0"
+            low, high = _LIMITS[name]
+            # A drift may go down as well as up.
+            size = abs(value) if self.kind == "drift" and value is not None else value
+            if size is None or not low <= size <= high:
+                given = "it is missing" if value is None else f"{value:g} is not"
+                msg = (
+                    f"fault {self.kind} of {self.machine} {self.signal}: give {name} from "
+                    f"{low:.3g} to {high:g}; {given}"
+                )
                 raise ScenarioError(msg)
         if self.from_ns >= self.until_ns:
             msg = f"fault {self.kind} of {self.machine} {self.signal}: it ends before it begins"
@@ -139,7 +156,8 @@ def spoil(
     step_ns : int
         Grid that the times lie on. [ns]
     read_again : callable
-        Gives what sound sensors would read at other times.
+        Gives what sound sensors would read at other times, each a multiple of `HOLD_STEP_NS`. Where
+        samples lie on several grids, it must give the same for all of them.
 
     Returns
     -------
@@ -231,9 +249,10 @@ def _told(
         case "drift":
             return value + size * (time_ns - fault.from_ns) / NS_PER_H, quality
         case "stuck":
-            first_ns = -(-fault.from_ns // draw.step_ns) * draw.step_ns
-            held = read_again(first_ns)
-            return np.where(np.isnan(value), value, held), quality
+            held = read_again(fault.from_ns // HOLD_STEP_NS * HOLD_STEP_NS)
+            told = np.where(np.isnan(value), value, held)
+            # If the machine stood still when it got stuck, there is nothing to repeat.
+            return told, _marked(quality, np.isnan(told), BAD)
         case "spikes":
             happens, sign = draw.uniform(time_ns)
             is_hit = happens < draw.step_ns / ((fault.every_h or 1.0) * NS_PER_H)

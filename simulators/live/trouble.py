@@ -18,7 +18,7 @@ from simulators.faults.control import (
 )
 from simulators.faults.delivery import Courier, DeliveryFaults
 from simulators.faults.proxy import ProxyState
-from simulators.faults.sensors import SensorFault, spoil
+from simulators.faults.sensors import HOLD_STEP_NS, SensorFault, spoil
 from simulators.live.stage import Stage
 from simulators.opcua.server import OpcUaServer
 from simulators.plant.machine import SimulatedMachine
@@ -77,7 +77,7 @@ class Trouble:
             return readings
         return spoil(
             readings, machine.outlet.signals, faults, seed=self._seed, step_ns=step_ns,
-            read_again=lambda time_ns: machine.readings(time_ns, step_ns=step_ns),
+            read_again=lambda time_ns: machine.readings(time_ns, step_ns=HOLD_STEP_NS),
         )  # fmt: skip
 
     async def handle(self, request: FaultRequest) -> dict[str, Any]:

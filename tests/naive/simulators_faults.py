@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from simulators.chance import chance
 from simulators.faults.sensors import SensorFault
 
@@ -55,3 +57,17 @@ def is_out(fault: SensorFault, number: int, seed: int, at_ns: int) -> bool:
             if begins <= at_ns < begins + lasting:
                 return True
     return False
+
+
+def garbled(data: bytes, every_bytes: int, rng: np.random.Generator) -> bytes:
+    """Bytes of which some have one bit flipped, one byte after the other."""
+    came = []
+    n_sound = int(rng.geometric(1 / every_bytes)) - 1
+    for byte in data:
+        if n_sound == 0:
+            came.append(byte ^ (1 << int(rng.integers(8))))
+            n_sound = int(rng.geometric(1 / every_bytes)) - 1
+        else:
+            came.append(byte)
+            n_sound -= 1
+    return bytes(came)

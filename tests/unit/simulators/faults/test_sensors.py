@@ -6,10 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import ScenarioError
-from simulators.faults.sensors import SENSOR_FAULT_KINDS, SensorFault, SensorFaultKind, spoil
+from simulators.faults.sensors import (
+    HOLD_STEP_NS,
+    SENSOR_FAULT_KINDS,
+    SensorFault,
+    SensorFaultKind,
+    spoil,
+)
 from simulators.plant.fleet import fleet_of
-from simulators.plant.machine import SimulatedMachine, build_plant
-from simulators.reading import NS_PER_H, NS_PER_S, Readings
+from simulators.plant.machine import build_plant
+from simulators.reading import BAD, NS_PER_H, NS_PER_S, Readings
 from tests.naive import simulators_faults as naive
 
 STEP_NS = 600 * NS_PER_S
@@ -28,11 +34,11 @@ def fault(kind: SensorFaultKind, **more: float) -> SensorFault:
 
 
 def spoilt(
-    faults: list[SensorFault], readings: Readings = SOUND, machine: SimulatedMachine = MACHINE
+    faults: list[SensorFault], readings: Readings = SOUND, step_ns: int = STEP_NS
 ) -> Readings:
     return spoil(
-        readings, machine.outlet.signals, faults, seed=3, step_ns=STEP_NS,
-        read_again=lambda times: machine.readings(times, step_ns=STEP_NS),
+        readings, MACHINE.outlet.signals, faults, seed=3, step_ns=step_ns,
+        read_again=lambda times: MACHINE.readings(times, step_ns=HOLD_STEP_NS),
     )  # fmt: skip
 
 
@@ -40,8 +46,8 @@ def spoilt(
 def test_a_fault_is_that_of_a_plain_loop(kind: SensorFaultKind) -> None:
     broken = fault(kind)
     column = MACHINE.outlet.signals.index("flow_m3_h")
-    held_ns = -(-broken.from_ns // STEP_NS) * STEP_NS
-    held = float(MACHINE.readings(np.array([held_ns]), step_ns=STEP_NS).values[0, column])
+    held_ns = broken.from_ns // HOLD_STEP_NS * HOLD_STEP_NS
+    held = float(MACHINE.readings(np.array([held_ns]), step_ns=HOLD_STEP_NS).values[0, column])
 
     told = spoilt([broken])
 
@@ -83,17 +89,71 @@ def test_sound_sensors_are_left_alone() -> None:
     assert spoilt([]).values is SOUND.values
 
 
+def test_a_stuck_sensor_holds_one_value_however_often_it_is_asked() -> None:
+    column = MACHINE.outlet.signals.index("flow_m3_h")
+
+    held = set()
+    for step_ns in (7200 * NS_PER_S, STEP_NS, NS_PER_S):
+        times = (NOW_NS - 50 * NS_PER_H) // step_ns * step_ns + step_ns * np.arange(3)
+        sound = MACHINE.readings(times, step_ns=step_ns)
+        held |= set(spoilt([fault("stuck")], sound, step_ns).values[:, column].tolist())
+
+    assert len(held) == 1
+
+
+def test_a_sensor_stuck_while_its_machine_stood_has_nothing_to_tell() -> None:
+    column = MACHINE.outlet.signals.index("flow_m3_h")
+    nothing = Readings(
+        TIMES[:1], np.full((1, SOUND.values.shape[1]), np.nan), SOUND.quality[:1] + BAD
+    )
+
+    told = spoil(
+        SOUND, MACHINE.outlet.signals, [fault("stuck")], seed=3, step_ns=STEP_NS,
+        read_again=lambda _: nothing,
+    )  # fmt: skip
+
+    is_at_work = np.isnan(told.values[:, column])
+    assert is_at_work.any()
+    assert set(told.quality[is_at_work, column].tolist()) == {BAD}
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("kind", "change", "words"),
     [
-        ({"size": -1.0}, "give size above 0"),
-        ({"every_h": 0.0}, "give every_h above 0"),
-        ({"size": float("nan")}, "give size above 0"),
+        ("spikes", {"size": -1.0}, "give size from 1e-06 to 1e.09; -1 is not"),
+        ("spikes", {"every_h": 0.0}, "every_h from .*; 0 is not"),
+        ("spikes", {"size": float("nan")}, "size from .*; nan is not"),
+        ("drift", {"size": float("inf")}, "size from .*; inf is not"),
+        ("drift", {"size": -1e300}, "size from .*; -1e.300 is not"),
+        ("coarse", {"size": 1e-310}, "size from .*; 1e-310 is not"),
+        ("dropout", {"every_h": 1e-300}, "every_h from .*; 1e-300 is not"),
+        ("dropout", {"lasting_h": 1e300}, "lasting_h from .* to 744; 1e.300 is not"),
     ],
 )
-def test_impossible_faults_are_refused(change: dict[str, float], words: str) -> None:
+def test_impossible_faults_are_refused(
+    kind: SensorFaultKind, change: dict[str, float], words: str
+) -> None:
     with pytest.raises(ScenarioError, match=words):
-        fault("spikes", **change)
+        fault(kind, **change)
+
+
+def test_a_missing_number_is_named() -> None:
+    with pytest.raises(ScenarioError, match=r"give every_h from .*; it is missing"):
+        SensorFault("pump-01", "flow_m3_h", "not-a-number", 0, 10)
+
+
+@pytest.mark.parametrize("kind", SENSOR_FAULT_KINDS)
+def test_the_worst_that_is_allowed_stays_finite_and_quick(kind: SensorFaultKind) -> None:
+    worst = [
+        fault(kind, size=size, every_h=every_h, lasting_h=lasting_h)
+        for size in (1e-6, 1e9)
+        for every_h, lasting_h in ((1 / 3600, 744.0), (87_660.0, 1 / 3600))
+    ]
+
+    for broken in worst:
+        told = spoilt([broken])
+
+        assert not np.isinf(told.values).any()
 
 
 def test_a_fault_that_ends_before_it_begins_is_refused() -> None:
