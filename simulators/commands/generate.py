@@ -10,7 +10,7 @@ from simulators.machines import KINDS
 from simulators.plant.fleet import FleetPlan, fleet_of, write_fleet
 from simulators.plant.run_to_failure import write_run_to_failure
 from simulators.progress import Progress
-from simulators.reading import NS_PER_H, NS_PER_S
+from simulators.reading import NS_PER_S
 from simulators.world.cast import N_CAST
 from simulators.world.law import N_MONTHS
 
@@ -123,11 +123,14 @@ def _generate_run_to_failure(options: argparse.Namespace) -> None:
 def _generate_telemetry(options: argparse.Namespace) -> None:
     until = datetime.now(UTC) if options.until is None else _moment(options.until)
     check_seed(options.seed)
-    step_ns = max(options.step_s, 1) * NS_PER_S
-    length_ns = round(options.days * 24 * NS_PER_H)
-    start_ns = (int(until.timestamp()) * NS_PER_S - length_ns) // step_ns * step_ns
     roles = fleet_of([kind.strip() for kind in options.kinds.split(",")], options.machines)
-    plan = FleetPlan(roles, options.seed, start_ns, options.days, options.step_s)
+    plan = FleetPlan.until(
+        int(until.timestamp()) * NS_PER_S,
+        roles,
+        options.seed,
+        days=options.days,
+        step_s=options.step_s,
+    )
     progress = Progress()
     n_samples = 0
     for number, n_written in enumerate(

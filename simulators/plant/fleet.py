@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from simulators.conditions import HOURS_PER_YEAR
 from simulators.errors import ScenarioError
 from simulators.machines import KINDS
 from simulators.plant.machine import KNOT_NS, Role, SimulatedMachine, build_plant, spread_of
@@ -22,6 +23,8 @@ from simulators.plant.truth import write_truth
 from simulators.reading import NS_PER_H, NS_PER_S, Outlet
 
 _KNOT_S: Final = KNOT_NS // NS_PER_S
+_LAST_NS: Final = 230 * round(HOURS_PER_YEAR) * NS_PER_H
+"""Time is counted in 64 bits of ns, which end in 2262, and truth looks ahead. [ns]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,53 @@ class FleetPlan:
                 "give for example 1, 10, 60 or 600"
             )
             raise ScenarioError(msg)
-        if self.days <= 0:
-            msg = f"--days: {self.days:g} is not above 0; give for example 30"
-            raise ScenarioError(msg)
+        _check_days(self.days)
         if self.start_ns % (self.step_s * NS_PER_S):
             msg = f"start {self.start_ns} ns is not a multiple of the step of {self.step_s} s"
             raise ScenarioError(msg)
+        if self.start_ns < 0 or self.end_ns > _LAST_NS:
+            msg = (
+                f"--until, --days: {self.days:g} days do not all lie between the years 1970 and "
+                "2200; give for example --until 2026-01-31 --days 30"
+            )
+            raise ScenarioError(msg)
+        if self.end_ns - self.start_ns < self.step_s * NS_PER_S:
+            msg = f"--days: {self.days:g} is less than one step of {self.step_s} s; give more"
+            raise ScenarioError(msg)
+
+    @classmethod
+    def until(
+        cls, end_ns: int, roles: tuple[Role, ...], seed: int, *, days: float, step_s: int
+    ) -> "FleetPlan":
+        """Plan samples that end at some moment, or less than a step before it.
+
+        Parameters
+        ----------
+        end_ns : int
+            The moment. [ns since 1970-01-01 UTC]
+        roles : tuple of Role
+            The machines.
+        seed : int
+            Zero or above.
+        days : float
+            How long. [d]
+        step_s : int
+            Time between samples. [s]
+
+        Returns
+        -------
+        FleetPlan
+            The plan.
+
+        Raises
+        ------
+        ScenarioError
+            If there can be no such samples.
+        """
+        _check_days(days)
+        step_ns = max(step_s, 1) * NS_PER_S
+        start_ns = (end_ns - round(days * 24 * NS_PER_H)) // step_ns * step_ns
+        return cls(roles, seed, start_ns, days, step_s)
 
     @property
     def time_ns(self) -> npt.NDArray[np.int64]:
@@ -73,6 +117,12 @@ class FleetPlan:
     def end_ns(self) -> int:
         """Where the samples end, in ns since 1970-01-01 UTC."""
         return self.start_ns + round(self.days * 24 * NS_PER_H)
+
+
+def _check_days(days: float) -> None:
+    if not 0 < days < np.inf:
+        msg = f"--days: {days:g} is not a number above 0; give for example 30"
+        raise ScenarioError(msg)
 
 
 def fleet_of(

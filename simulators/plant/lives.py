@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simulators.errors import ScenarioError
 from simulators.machines.kind import FailureMode, MachineKind
 from simulators.plant.maintenance import MaintenancePolicy, Service, draw_service
-from simulators.wear.paths import NEVER, WearPath, draw_wear_paths
+from simulators.wear.paths import NEVER, WearPath, draw_wear_paths, draw_worn_path
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -222,27 +222,26 @@ class MachineLives:
 
     def _following(self, run: Run) -> Run:
         return _draw_run(
-            self._kind, self._policy, _served(run, self._kind, self._modes, self._rng),
-            run.resumed_h, self._rng,
+            self._kind, self._policy, self._served(run), run.resumed_h, self._rng
         )  # fmt: skip
 
-
-def _served(
-    run: Run, kind: MachineKind, modes: Sequence[str], rng: np.random.Generator
-) -> tuple[Component, ...]:
-    """Components after the service that ends a run."""
-    components = []
-    for number, (mode, component) in enumerate(zip(kind.modes, run.components, strict=True)):
-        is_touched = run.failed_mode in {None, number} and mode.key in modes
-        wear = float(component.wear_at(np.array([run.stopped_h]))[0])
-        if not is_touched or (run.service.effect == "none" and number != run.failed_mode):
-            standstill_h = run.resumed_h - run.stopped_h
-            components.append(Component(component.origin_h + standstill_h, component.path))
-            continue
-        path = _draw_path(mode, modes, rng)
-        entered_h = path.age_at(run.service.wear_left(wear))
-        components.append(Component(run.resumed_h - entered_h, path))
-    return tuple(components)
+    def _served(self, run: Run) -> tuple[Component, ...]:
+        """Components after the service that ends a run."""
+        components = []
+        for number, mode in enumerate(self._kind.modes):
+            component, has_failed = run.components[number], number == run.failed_mode
+            is_touched = mode.key in self._modes and self._policy.touches(
+                mode.key, is_failed=has_failed, is_planned=run.failed_mode is None
+            )
+            if not is_touched or (run.service.effect == "none" and not has_failed):
+                standstill_h = run.resumed_h - run.stopped_h
+                components.append(Component(component.origin_h + standstill_h, component.path))
+                continue
+            # Read off its path, wear at failure is 1 but for rounding, and a patch must see it.
+            wear = 1.0 if has_failed else float(component.wear_at(np.array([run.stopped_h]))[0])
+            path, entered_h = draw_worn_path(mode.law, self._rng, run.service.wear_left(wear))
+            components.append(Component(run.resumed_h - entered_h, path))
+        return tuple(components)
 
 
 def _draw_path(mode: FailureMode, modes: Sequence[str], rng: np.random.Generator) -> WearPath:
@@ -263,7 +262,7 @@ def _draw_run(
         planned_h = started_h + 24.0 * policy.planned_every_days
         if planned_h < stopped_h:
             failed_mode, stopped_h, standstill_h = None, planned_h, policy.planned_standstill_h
-    service = draw_service(policy, rng)
+    service = draw_service(policy, rng, is_planned=failed_mode is None)
     return Run(started_h, stopped_h, stopped_h + standstill_h, components, failed_mode, service)
 
 
@@ -308,7 +307,7 @@ def draw_lives(
         If no life of this kind fits the story, or a mode is not one of the kind's.
     """
     known = [mode.key for mode in kind.modes]
-    for key in modes:
+    for key in (*modes, *policy.planned_modes):
         if key not in known:
             msg = f"modes: a {kind.key} has no {key!r}; choose among {', '.join(known)}"
             raise ScenarioError(msg)

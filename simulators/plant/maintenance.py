@@ -1,8 +1,8 @@
 """What service does to a simulated machine: restores it fully, partly, or not at all.
 
 Partial restoration is Kijima's: a repair takes away part of the damage, and the machine goes on
-from the age at which a new one would have what is left. [1]_ Only the component that failed is
-touched after a failure; a planned visit touches all of them.
+from the age at which a new one would have what is left. [1]_ Unless the policy says otherwise, only
+the component that failed is touched after a failure, and all of them by a planned visit.
 
 References
 ----------
@@ -11,7 +11,7 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 
@@ -40,6 +40,12 @@ class MaintenancePolicy:
         Days from one planned visit to the next, counted from the last stop; None for never. [d]
     planned_standstill_h : float
         How long a planned visit stops the machine. [h]
+    planned_effect : {"perfect", "imperfect", "none"} or None
+        How well a planned visit restores what it touches; None to draw it as after a failure.
+    planned_modes : tuple of str
+        Failure modes that a planned visit sees to; all if empty.
+    overhauls : bool
+        Whether service after a failure sees to all failure modes, not only the one that failed.
     """
 
     perfect_probability: float = 1.0
@@ -47,10 +53,13 @@ class MaintenancePolicy:
     kept_wear_ratio: tuple[float, float] = (0.1, 0.4)
     planned_every_days: float | None = None
     planned_standstill_h: float = 4.0
+    planned_effect: Effect | None = None
+    planned_modes: tuple[str, ...] = ()
+    overhauls: bool = False
 
     def __post_init__(self) -> None:
         probabilities = (self.perfect_probability, self.imperfect_probability)
-        if min(probabilities) < 0 or sum(probabilities) > 1:
+        if not all(0 <= one <= 1 for one in (*probabilities, sum(probabilities))):
             msg = (
                 f"maintenance: probabilities {probabilities} of perfect and imperfect service must "
                 "be 0 or above and at most 1 together"
@@ -63,9 +72,41 @@ class MaintenancePolicy:
                 "within 0 to below 1"
             )
             raise ScenarioError(msg)
-        if self.planned_standstill_h <= 0 or (self.planned_every_days or 1.0) <= 0:
-            msg = "maintenance: planned_every_days and planned_standstill_h must be above 0"
+        planned = (self.planned_standstill_h, self.planned_every_days)
+        if not all(length is None or 0 < length < np.inf for length in planned):
+            msg = (
+                f"maintenance: planned_every_days {self.planned_every_days} and "
+                f"planned_standstill_h {self.planned_standstill_h} must be above 0; leave the "
+                "days out for no visits"
+            )
             raise ScenarioError(msg)
+        if self.planned_effect not in {None, *get_args(Effect)}:
+            msg = (
+                f"maintenance: planned_effect {self.planned_effect!r} is not one of "
+                f"{', '.join(get_args(Effect))}"
+            )
+            raise ScenarioError(msg)
+
+    def touches(self, mode: str, *, is_failed: bool, is_planned: bool) -> bool:
+        """Whether a visit sees to a failure mode.
+
+        Parameters
+        ----------
+        mode : str
+            Its key.
+        is_failed : bool
+            Whether it is what stopped the machine.
+        is_planned : bool
+            Whether the visit was planned.
+
+        Returns
+        -------
+        bool
+            True if its component is served.
+        """
+        if is_planned:
+            return not self.planned_modes or mode in self.planned_modes
+        return is_failed or self.overhauls
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +140,9 @@ class Service:
         return min(self.kept_wear_ratio * wear, PATCHED_WEAR if wear >= 1 else 1.0)
 
 
-def draw_service(policy: MaintenancePolicy, rng: np.random.Generator) -> Service:
+def draw_service(
+    policy: MaintenancePolicy, rng: np.random.Generator, *, is_planned: bool = False
+) -> Service:
     """Draw what a visit will do.
 
     Parameters
@@ -108,6 +151,8 @@ def draw_service(policy: MaintenancePolicy, rng: np.random.Generator) -> Service
         How well the machine is looked after.
     rng : numpy.random.Generator
         Source of chance.
+    is_planned : bool
+        Whether the visit was planned.
 
     Returns
     -------
@@ -115,8 +160,22 @@ def draw_service(policy: MaintenancePolicy, rng: np.random.Generator) -> Service
         Its effect.
     """
     draw, kept = float(rng.random()), float(rng.uniform(*policy.kept_wear_ratio))
+    effect = policy.planned_effect if is_planned else None
+    if effect is None:
+        effect = _effect_at(policy, draw)
+    match effect:
+        case "perfect":
+            return Service(effect, 0.0)
+        case "imperfect":
+            return Service(effect, kept)
+        case "none":
+            return Service(effect, 1.0)
+    assert_never(effect)
+
+
+def _effect_at(policy: MaintenancePolicy, draw: float) -> Effect:
     if draw < policy.perfect_probability:
-        return Service("perfect", 0.0)
+        return "perfect"
     if draw < policy.perfect_probability + policy.imperfect_probability:
-        return Service("imperfect", kept)
-    return Service("none", 1.0)
+        return "imperfect"
+    return "none"

@@ -14,8 +14,9 @@ Float32Array = npt.NDArray[np.float32]
 NOISE_BLOCK: Final = 4096
 """Points of time drawn at once; long enough that making a generator costs little."""
 
-_BLOCKS_KEPT: Final = 64
-"""Live play asks for one point at a time, and each machine for its own block."""
+_BLOCKS_KEPT: Final = 512
+"""Live play asks for one point at a time, and each machine for its own block: as many as the
+largest plant of `simulators.scenarios` has machines. Of eight signals they take 64 MiB."""
 
 
 def draw_noise(seed: int, machine: str, step_s: int, block: int, n_signals: int) -> Float32Array:

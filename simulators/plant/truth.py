@@ -2,6 +2,7 @@
 
 One JSON object per line. ``{"fact": "life", …}`` tells when one run of a machine began, when wear
 set in, when it fails, of what, and when it runs again; a run may also be ended by a planned visit.
+A mode whose wear had not set in by then has a null onset.
 ``{"fact": "maintenance", …}`` tells what the service at its end did to the wear of each failure
 mode. ``{"fact": "wear", …}`` gives true wear and true remaining life along the way. Runs reach
 into the future: a plant left alone will do what is written there.
@@ -83,6 +84,10 @@ def facts_of(machine: SimulatedMachine, *, start_ns: int, now_ns: int) -> Iterat
             "mode": None if failed is None else modes[failed],
             "started_at": _iso(run.started_h),
             "onset_at": _iso(min(onset_h) if failed is None else onset_h[failed]),
+            "onset_at_by_mode": {
+                mode: _iso(at_h) if at_h < run.stopped_h else None
+                for mode, at_h in zip(modes, onset_h, strict=True)
+            },
             "failed_at": _iso(run.stopped_h),
             "repaired_at": _iso(run.resumed_h),
         }

@@ -1,6 +1,6 @@
 """Draws the wear of single units, each to its true end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 import numpy as np
@@ -140,6 +140,52 @@ def draw_wear_paths(law: WearLaw, rng: np.random.Generator, n_units: int) -> lis
     assert_never(law)
 
 
+def draw_worn_path(law: WearLaw, rng: np.random.Generator, wear: float) -> tuple[WearPath, float]:
+    """Draw the life of a unit that is worn already, from a given wear on.
+
+    Where wear creeps, a fresh path is entered where it first has that wear. Where it comes in
+    blows a path may never have it; blows know no age, so there they go on from that wear.
+
+    Parameters
+    ----------
+    law : WearLaw
+        How wear grows.
+    rng : numpy.random.Generator
+        Source of chance.
+    wear : float
+        From 0, a new unit, to below 1.
+
+    Returns
+    -------
+    path : WearPath
+        One life, of which what lies before `age_h` did not happen.
+    age_h : float
+        Age at which it has that wear; its onset too, unless `wear` is 0. [h]
+
+    Raises
+    ------
+    ScenarioError
+        If the law can't be.
+
+    Examples
+    --------
+    >>> law = ShockWear((100.0, 100.0), 50.0, 0.0, jump=0.5)
+    >>> path, age_h = draw_worn_path(law, np.random.default_rng(7), 0.25)
+    >>> path.wear_at(np.array([age_h])).tolist()
+    [0.25]
+    """
+    if isinstance(law, WithShocks):
+        path, age_h = draw_worn_path(law.law, rng, wear)
+        return _shaken(path, law, rng, age_h), age_h
+    if isinstance(law, ShockWear) and wear > 0:
+        check_law(law)
+        growth_h = law.growth_h * float(np.exp(law.growth_spread_ratio * rng.standard_normal()))
+        return replace(_shock_path(0.0, growth_h, law.jump, rng, wear), onset_h=0.0), 0.0
+    (path,) = draw_wear_paths(law, rng, 1)
+    age_h = path.age_at(wear)
+    return (replace(path, onset_h=age_h) if wear > 0 else path), age_h
+
+
 def check_law(law: WearLaw) -> None:
     """Refuse a law by which no machine can wear.
 
@@ -235,10 +281,12 @@ def _wiener_path(
     return WearPath(onset_h, onset_h + passage_h, onset_h + passage_h * share, wear)
 
 
-def _shock_path(onset_h: float, growth_h: float, jump: float, rng: np.random.Generator) -> WearPath:
+def _shock_path(
+    onset_h: float, growth_h: float, jump: float, rng: np.random.Generator, worn: float = 0.0
+) -> WearPath:
     every_h = growth_h * jump / (1.0 + jump)
-    age_h, wear = [0.0], [0.0]
-    at_h, worn = onset_h, 0.0
+    age_h, wear = [0.0], [worn]
+    at_h = onset_h
     while worn < 1.0:
         at_h += float(rng.exponential(every_h))
         age_h += [at_h, at_h]
@@ -247,10 +295,12 @@ def _shock_path(onset_h: float, growth_h: float, jump: float, rng: np.random.Gen
     return WearPath(age_h[1], at_h, np.array(age_h), np.array(wear))
 
 
-def _shaken(path: WearPath, law: WithShocks, rng: np.random.Generator) -> WearPath:
-    """Add blows to a path and end it where both together first reach 1."""
-    n_blows = int(rng.poisson(path.failure_h / law.every_h))
-    blow_h = np.sort(rng.uniform(0.0, path.failure_h, size=n_blows))
+def _shaken(
+    path: WearPath, law: WithShocks, rng: np.random.Generator, after_h: float = 0.0
+) -> WearPath:
+    """Add blows to a path after some age and end it where both together first reach 1."""
+    n_blows = int(rng.poisson((path.failure_h - after_h) / law.every_h))
+    blow_h = np.sort(rng.uniform(after_h, path.failure_h, size=n_blows))
     blows = rng.exponential(law.jump, size=n_blows)
     age_h = np.concatenate([path.age_h, blow_h, blow_h])
     added = np.concatenate([

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulators.errors import ScenarioError
 from simulators.machines import KINDS
-from simulators.plant.fleet import FleetPlan, fleet_of, fleet_telemetry, write_fleet
+from simulators.plant.fleet import FleetPlan, fleet_of, fleet_telemetry, telemetry_of, write_fleet
 from simulators.plant.machine import DECIMALS, build_plant
 from simulators.reading import BAD, NS_PER_S
 from tests.naive.simulators_plant import telemetry
@@ -20,6 +22,17 @@ START_NS = 1_700_000_000_000_000_000 // (3600 * NS_PER_S) * 3600 * NS_PER_S
 
 def plan(n_machines: int = 3, days: float = 40.0, step_s: int = 600, seed: int = 5) -> FleetPlan:
     return FleetPlan(fleet_of(tuple(KINDS), n_machines), seed, START_NS, days, step_s)
+
+
+def ending(days: float, end_ns: int) -> FleetPlan:
+    return FleetPlan.until(end_ns, fleet_of(("gearbox",), 1), 5, days=days, step_s=600)
+
+
+def test_a_fleet_may_end_at_any_moment() -> None:
+    fleet = ending(days=2.0, end_ns=START_NS + 123_456_789)
+
+    assert fleet.time_ns.size == 2 * 144
+    assert fleet.end_ns == START_NS
 
 
 @pytest.mark.parametrize("step_s", [60, 600, 7200])
@@ -41,14 +54,24 @@ def test_a_fleet_that_starts_between_ten_minute_knots_is_the_same_fleet() -> Non
     live = machine.readings(late.time_ns, step_ns=60 * NS_PER_S).values
 
     # The same machine, so that both tell the same life.
-    from simulators.plant.fleet import telemetry_of
-
     offline = telemetry_of(machine, late).astype(np.float64).round(DECIMALS).T
     assert np.array_equal(offline, live, equal_nan=True)
 
 
-def test_columns_are_those_of_a_plain_loop_over_samples() -> None:
-    fleet = plan(n_machines=2, days=0.2, step_s=60)
+@settings(max_examples=10, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    step_s=st.sampled_from([1, 10, 60, 600, 1800]),
+    n_first=st.integers(0, 5000),
+    n_times=st.integers(1, 60),
+    kinds=st.sampled_from([*KINDS]),
+)
+def test_columns_are_those_of_a_plain_loop_over_samples(
+    seed: int, step_s: int, n_first: int, n_times: int, kinds: str
+) -> None:
+    start_ns = START_NS + n_first * step_s * NS_PER_S
+    roles = fleet_of((kinds,), 1)
+    fleet = FleetPlan(roles, seed, start_ns, n_times * step_s / 86_400, step_s)
 
     for machine, values in fleet_telemetry(fleet):
         expected = telemetry(machine, fleet.time_ns, fleet.step_s)
@@ -93,7 +116,13 @@ def test_files_hold_times_values_and_nothing_of_the_truth(tmp_path: Path) -> Non
         (lambda: fleet_of(("gearbox",), 0), "--machines: 0 is below 1"),
         (lambda: plan(step_s=7), "--step-s: 7 neither divides ten minutes"),
         (lambda: plan(step_s=-60), "--step-s: -60"),
-        (lambda: plan(days=0.0), "--days: 0 is not above 0"),
+        (lambda: plan(days=0.0), "--days: 0 is not a number above 0"),
+        (lambda: plan(days=float("nan")), "--days: nan is not a number above 0"),
+        (lambda: plan(days=float("inf")), "--days: inf is not a number above 0"),
+        (lambda: plan(days=1e-4), "--days: 0.0001 is less than one step of 600 s"),
+        (lambda: plan(days=1e6), "do not all lie between the years 1970 and 2200"),
+        (lambda: ending(days=400.0, end_ns=0), "do not all lie between the years 1970 and 2200"),
+        (lambda: ending(days=float("nan"), end_ns=START_NS), "--days: nan"),
         (lambda: list(write_fleet(Path("nowhere"), plan(), n_processes=0)), "--processes: 0"),
     ],
 )

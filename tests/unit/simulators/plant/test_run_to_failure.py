@@ -58,3 +58,28 @@ def test_twenty_units_of_each_kind_take_seconds_at_most(tmp_path: Path) -> None:
 def test_no_units_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="--units-per-kind: 0 is below 1"):
         write_run_to_failure(tmp_path, seed=7, units_per_kind=0)
+
+
+def test_truth_names_mode_onset_and_failure_of_each_unit_beside_the_records(tmp_path: Path) -> None:
+    write_run_to_failure(tmp_path, seed=7, units_per_kind=6)
+
+    for kind in KINDS.values():
+        with (tmp_path / "truth" / f"{kind.key}.csv").open(newline="") as file:
+            truth = list(csv.DictReader(file))
+        records = list(draw_records(kind, seed=7, n_units=6))
+        assert [row["unit"] for row in truth] == [record.unit for record in records]
+        for row, record in zip(truth, records, strict=True):
+            failed = [mode.key for mode in kind.modes].index(row["mode"])
+            onset_h = float(row["onset_h"])
+            assert record.wear[failed, -1] == 1.0
+            assert float(row["failure_h"]) == record.time_h[-1]
+            assert onset_h < record.time_h[-1]
+            assert record.wear[failed, record.time_h < onset_h - 0.001].max(initial=0.0) == 0.0
+
+
+def test_modes_compete_unless_only_the_first_may_happen() -> None:
+    for kind in KINDS.values():
+        competing = {record.mode for record in draw_records(kind, seed=7, n_units=60)}
+        first = {record.mode for record in draw_records(kind, seed=7, n_units=20, n_modes=1)}
+        assert first == {kind.modes[0].key}
+        assert competing > first

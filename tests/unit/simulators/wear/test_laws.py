@@ -18,7 +18,7 @@ from simulators.wear.laws import (
     WienerWear,
     WithShocks,
 )
-from simulators.wear.paths import FloatArray, draw_wear_paths
+from simulators.wear.paths import FloatArray, draw_wear_paths, draw_worn_path
 
 GAMMA = GammaWear(
     onset_range_h=(200.0, 200.0),
@@ -219,3 +219,63 @@ def test_the_age_of_a_wear_is_where_it_is_first_reached(seed: int, law: WearLaw)
 def test_a_law_no_machine_can_wear_by_is_refused(law: WearLaw) -> None:
     with pytest.raises(ScenarioError, match="no machine can wear like this"):
         draw_wear_paths(law, np.random.default_rng(1), 1)
+
+
+def test_a_worn_unit_needs_the_inverse_gaussian_time_of_what_is_left() -> None:
+    rng = np.random.default_rng(11)
+    drawn = [draw_worn_path(WIENER, rng, 0.4) for _ in range(1500)]
+    left_h = np.array([path.failure_h - age_h for path, age_h in drawn])
+
+    # Brownian motion begins anew wherever it is stopped: the level is only 0.6 away.
+    mean_h, shape_h = 0.6 * 300.0, 0.6**2 * 300.0 / 0.3**2
+    test = scipy.stats.kstest(left_h, scipy.stats.invgauss(mean_h / shape_h, scale=shape_h).cdf)
+
+    assert test.pvalue > 0.01, test
+
+
+def test_blows_go_on_from_the_wear_that_is_there() -> None:
+    rng = np.random.default_rng(12)
+    drawn = [draw_worn_path(SHOCK, rng, 0.4) for _ in range(1500)]
+    left_h = np.array([path.failure_h - age_h for path, age_h in drawn])
+    n_blows = np.arange(1, 60)
+    weight = scipy.stats.poisson(0.6 / 0.25).pmf(n_blows - 1)
+
+    every_h = 300.0 * 0.25 / 1.25
+    cdf = (scipy.stats.gamma(n_blows, scale=every_h).cdf(left_h[:, np.newaxis]) * weight).sum(1)
+    test = scipy.stats.kstest(cdf, "uniform")
+
+    assert test.pvalue > 0.01, test
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    wear=st.floats(0.0, 0.95),
+    law=st.sampled_from([
+        WIENER,
+        SHOCK,
+        GAMMA,
+        WithShocks(GAMMA, every_h=50.0, jump=0.3),
+        WithShocks(WIENER, every_h=50.0, jump=0.3),
+    ]),
+)
+def test_a_worn_unit_has_just_the_wear_asked_for_and_lives_on(
+    seed: int, wear: float, law: WearLaw
+) -> None:
+    path, age_h = draw_worn_path(law, np.random.default_rng(seed), wear)
+
+    assert path.wear_at(np.array([age_h]))[0] == pytest.approx(wear, abs=1e-9)
+    assert path.failure_h > age_h
+    assert path.wear[-1] == 1.0
+    assert path.onset_h == age_h if wear > 0 else path.onset_h > age_h
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_new_unit_is_one_worn_by_nothing(seed: int) -> None:
+    law = WithShocks(GAMMA, every_h=50.0, jump=0.3)
+    (new,) = draw_wear_paths(law, np.random.default_rng(seed), 1)
+
+    path, age_h = draw_worn_path(law, np.random.default_rng(seed), 0.0)
+
+    assert age_h == 0.0
+    assert path.failure_h == new.failure_h
+    assert np.array_equal(path.wear, new.wear)
