@@ -53,7 +53,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.ports import Source
 from edge_agent.records import Misfit, StoredRecord
 from edge_agent.uplink import HttpUplink
-from edge_agent.worker import Worker
+from edge_agent.worker import Calls, Worker
 from ingest.errors import LineProtocolError
 from ingest.telemetry import TelemetryBatch, encode_lines
 
@@ -97,6 +97,8 @@ class Runtime:
         What the sources count in, too.
     jitter : callable
         Uniform chance in [0, 1), for pauses.
+    make_worker : callable
+        Makes what runs the calls to the disk (``outbox``) or to the store (``uplink``).
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Runtime:
         sources: Sequence[Source],
         counters: Counters,
         jitter: Callable[[], float] = random.random,  # noqa: S311 - spreads pauses, keeps no secret
+        make_worker: Callable[[str], Calls] = Worker,
     ) -> None:
         self._core = core
         self._outbox = outbox
@@ -115,8 +118,9 @@ class Runtime:
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self.counters = counters
         self._jitter = jitter
-        self._disk = Worker("outbox")
-        self._network = Worker("uplink")
+        self._make_worker = make_worker
+        self._disk = make_worker("outbox")
+        self._network = make_worker("uplink")
         self._parcels: dict[int, _Parcel] = {}
         self._next_ticket = 0
         self._loaded: dict[int, StoredRecord] = {}
@@ -361,7 +365,7 @@ class Runtime:
                 answer = await self._network.call(lambda: uplink.send(records, step.max_body_bytes))
         except TimeoutError:
             answer = Unavailable(f"{uplink.place} gave no answer within {SEND_TIMEOUT_S:.0f} s")
-            self._network, self._uplink = Worker("uplink"), self._make_uplink()
+            self._network, self._uplink = self._make_worker("uplink"), self._make_uplink()
         except Exception as error:
             # The top of the uplink: whatever this is, the samples are kept and tried again.
             logger.exception("fault in the uplink")

@@ -4,9 +4,19 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 Result = TypeVar("Result")
+
+
+class Calls(Protocol):
+    """Runs calls one after the other; a thread, or in a simulation the virtual clock."""
+
+    def call(self, function: Callable[[], Result]) -> asyncio.Future[Result]:
+        """Run a function; see `Worker.call`."""
+
+    def stop(self, timeout_s: float) -> None:
+        """End after the calls there are; see `Worker.stop`."""
 
 
 class Worker:
