@@ -15,8 +15,9 @@ from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SettingsError
 from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
 from edge_agent.messages import NotAllowed, Refused, Stored, TooLarge, Unavailable
-from edge_agent.settings import OpcuaSettings, Settings
+from edge_agent.settings import Settings
 from edge_agent.settings_file import read_secret
+from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.sources.mqtt_link import MqttLink
 from edge_agent.sources.opcua import OpcuaSource
 from edge_agent.sources.opcua_link import CLIENT_ERRORS, OpcuaLink, words

@@ -1,6 +1,6 @@
 """What the agent has done since it started, and the line in the log that says so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_agent.records import OutboxCounts
 
@@ -25,6 +25,18 @@ class Counters:
     """Values before which an OPC UA server says it had to drop others: its queue was full."""
     missed: int = 0
     """OPC UA notifications that never came, seen by a gap in their numbers."""
+    uncertain: int = 0
+    """OPC UA values whose status was Uncertain."""
+    bad: int = 0
+    """OPC UA values whose status was Bad; such a sample has the quality bad."""
+    opcua_status: dict[str, int] = field(default_factory=dict)
+    """OPC UA values by the name of their status, of those that were not Good."""
+    gaps: int = 0
+    """Times an OPC UA server had nothing of ours any more, so that its queue was lost."""
+    history: int = 0
+    """Samples read from the history of OPC UA servers, to fill gaps."""
+    certificate_warnings: int = 0
+    """Certificates, our own or servers', that were seen to end soon."""
     faults: int = 0
     """Errors that the program did not expect; each is logged in full."""
 

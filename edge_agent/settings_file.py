@@ -92,6 +92,8 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
             update={
                 "trusted_servers_dir": folder / source.trusted_servers_dir,
                 "password_file": below(source.password_file),
+                "user_certificate_file": below(source.user_certificate_file),
+                "user_key_file": below(source.user_key_file),
             }
         )
         for source in settings.opcua

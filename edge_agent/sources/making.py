@@ -5,7 +5,8 @@ import logging
 from edge_agent.counters import Counters
 from edge_agent.keys import OwnKeys, ensure_keys
 from edge_agent.ports import Source
-from edge_agent.settings import MqttSettings, OpcuaSettings, Settings
+from edge_agent.settings import MqttSettings, Settings
+from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.sources.mqtt import MqttSource
 from edge_agent.sources.opcua import OpcuaSource
 

@@ -22,7 +22,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.counters import Counters
 from edge_agent.errors import SourceError
-from edge_agent.settings import MqttSettings, is_loopback
+from edge_agent.settings import MqttSettings
+from edge_agent.settings_fields import is_loopback
 from edge_agent.settings_file import read_secret
 
 logger = logging.getLogger(__name__)

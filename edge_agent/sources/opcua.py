@@ -25,7 +25,7 @@ from edge_agent.errors import SessionGoneError, SourceError
 from edge_agent.keys import OwnKeys
 from edge_agent.ports import Intake
 from edge_agent.records import Misfit
-from edge_agent.settings import OpcuaNodeSettings, OpcuaSettings
+from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
 from edge_agent.sources.opcua_link import CLIENT_ERRORS, SESSION_TIMEOUT_S, OpcuaLink, words
 from edge_agent.sources.opcua_sequences import Sequences
 from edge_agent.sources.opcua_values import decode_notifications
@@ -238,15 +238,16 @@ class OpcuaSource:
         return n_watched
 
     def _item(self, position: int, node_id: ua.NodeId) -> ua.MonitoredItemCreateRequest:
+        how = self.settings.monitoring_of(self.settings.nodes[position])
         return ua.MonitoredItemCreateRequest(
             ItemToMonitor=ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value),
             MonitoringMode=ua.MonitoringMode.Reporting,
             RequestedParameters=ua.MonitoringParameters(
                 ClientHandle=position + 1,
-                SamplingInterval=self.settings.sampling_interval_ms,
+                SamplingInterval=how.sampling_interval_ms,
                 # A value that is measured again and is the same is still a sample.
                 Filter=ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp),
-                QueueSize=self.settings.queue_size,
+                QueueSize=how.queue_size,
                 DiscardOldest=True,
             ),
         )

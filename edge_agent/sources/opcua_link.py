@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge_agent.errors import SessionGoneError, SourceError
 from edge_agent.keys import OwnKeys
-from edge_agent.settings import OpcuaSettings
 from edge_agent.settings_file import read_secret
+from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.trust import TrustFolders, check_server
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,17 @@ from edge_agent.errors import SettingsError
 from edge_agent.settings import (
     MqttSettings,
     MqttTopicSettings,
-    OpcuaNodeSettings,
-    OpcuaSettings,
     OutboxSettings,
     Settings,
     UplinkSettings,
 )
 from edge_agent.settings_file import SAMPLE_CONFIG, load_settings, read_secret
+from edge_agent.settings_opcua import (
+    Monitoring,
+    OpcuaNodeSettings,
+    OpcuaSettings,
+    sized_queue,
+)
 
 SAMPLE = SAMPLE_CONFIG.read_text()
 
@@ -59,9 +63,9 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
     for name in {name for model in models for name in model.model_fields} - tables:
         places = [n for n, line in enumerate(lines) if line.startswith(f"{name} = ")]
         assert places, f"{name} is not in the sample"
-        for place in places:
-            comment = lines[place - 1]
-            assert re.fullmatch(r"# .{15,}\.", comment), f"{name}: {comment!r} is no sentence"
+        # The table that shows a key first explains it.
+        comment = lines[places[0] - 1]
+        assert re.fullmatch(r"# .{15,}\.", comment), f"{name}: {comment!r} is no sentence"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,7 @@ def test_nothing_to_read_is_a_mistake(tmp_path: Path) -> None:
 
 def test_the_same_series_twice_is_a_mistake(tmp_path: Path) -> None:
     start = SAMPLE.index("[[opcua.nodes]]\n")
-    node = SAMPLE[start : SAMPLE.index("# One [[mqtt]]")]
+    node = SAMPLE[start : SAMPLE.index("# A node may also")]
     path = tmp_path / "edge.toml"
     path.write_text(SAMPLE.replace(node, node + node))
 
@@ -263,3 +267,90 @@ def test_a_secret_is_read_and_never_repeated(tmp_path: Path) -> None:
             read_secret(path)
         assert str(path) in str(caught.value)
         assert "s3cret" not in str(caught.value)
+
+
+# --- how a node is watched -----------------------------------------------------------------------
+
+NODE = {"namespace_uri": "urn:x", "node_id": "i=1", "machine": "m", "signal": "a_c", "unit": "°C"}
+SERVER = {"name": "s", "endpoint": "opc.tcp://h:4840", "trusted_servers_dir": "t"}
+
+
+def server_with(node: dict[str, object], **server: object) -> OpcuaSettings:
+    return OpcuaSettings.model_validate({**SERVER, **server, "nodes": [{**NODE, **node}]})
+
+
+def test_what_a_node_says_overrules_its_server() -> None:
+    server = server_with(
+        {"sampling_interval_ms": 50.0, "queue_size": 7, "trigger": "status"},
+        sampling_interval_ms=1000.0,
+        queue_size=9,
+        deadband_percent=2.0,
+    )
+
+    assert server.monitoring_of(server.nodes[0]) == Monitoring(50.0, 7, "status", 0.0, 2.0)
+
+
+def test_an_absolute_deadband_takes_the_place_of_the_servers_percentage() -> None:
+    server = server_with({"deadband_absolute": 0.5}, deadband_percent=2.0)
+
+    assert server.monitoring_of(server.nodes[0])[3:] == (0.5, 0.0)
+
+
+@given(
+    publishing_ms=st.floats(1.0, 60_000.0),
+    sampling_ms=st.floats(0.01, 3_600_000.0),
+)
+def test_a_sized_queue_holds_two_publishing_intervals_and_a_server_can_take_it(
+    publishing_ms: float, sampling_ms: float
+) -> None:
+    size = sized_queue(publishing_ms, sampling_ms)
+
+    assert 2 <= size <= 100_000
+    assert size * sampling_ms >= 2 * publishing_ms * (1 - 1e-9) or size == 100_000
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"node_id": None}, "node_id: missing; give it, or browse_path"),
+        ({"browse_path": ["a"]}, "browse_path: given beside node_id; give one of the two"),
+        (
+            {"deadband_absolute": 1.0, "deadband_percent": 1.0},
+            "deadband_percent: given beside deadband_absolute",
+        ),
+        ({"queue_size": 0}, "queue_size"),
+        ({"trigger": "always"}, "trigger"),
+        ({"priority": "urgent"}, "priority"),
+    ],
+)
+def test_a_node_that_contradicts_itself_is_refused(node: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        server_with(node)
+
+
+def test_a_browse_path_may_pass_through_other_namespaces() -> None:
+    node: dict[str, object] = {"node_id": None, "browse_path": ["a", "nsu=http://di/x;Set", "b"]}
+
+    server = server_with(node)
+
+    assert server.nodes[0].qualified_path == (
+        ("urn:x", "a"),
+        ("http://di/x", "Set"),
+        ("urn:x", "b"),
+    )
+    assert server.nodes[0].place == "a/nsu=http://di/x;Set/b"
+
+
+@pytest.mark.parametrize(
+    ("given_of_user", "said"),
+    [
+        ({"user_certificate_file": "c"}, "user_key_file: missing beside user_certificate_file"),
+        (
+            {"user_certificate_file": "c", "user_key_file": "k", "user": "u", "password_file": "p"},
+            "user: given beside user_certificate_file",
+        ),
+    ],
+)
+def test_a_user_is_known_in_one_way(given_of_user: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        server_with({}, **given_of_user)
