@@ -23,7 +23,7 @@ from edge_agent.sources.opcua import OpcuaSource
 from edge_agent.sources.opcua_link import CLIENT_ERRORS, OpcuaLink, words
 from edge_agent.sources.opcua_values import decode_notifications
 from edge_agent.trust import trusted_certificates
-from edge_agent.uplink import HttpUplink
+from edge_agent.uplink_http import HttpUplink
 
 logger = logging.getLogger(__name__)
 

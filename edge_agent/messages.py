@@ -6,6 +6,8 @@ has no clock. A `ticket` stands for one parcel that a source has handed over and
 
 from dataclasses import dataclass
 
+from edge_agent.records import Priority
+
 # --- what a store can answer -------------------------------------------------------------------
 
 
@@ -48,11 +50,12 @@ Answer = Stored | Refused | TooLarge | NotAllowed | Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One group commit in the outbox, without its bytes."""
+    """What one group commit kept of one priority, without its bytes."""
 
     sequence: int
     n_bytes: int
     n_samples: int
+    priority: Priority = "raw"
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -76,10 +79,10 @@ class ParcelReceived:
 
 @dataclass(frozen=True, slots=True)
 class ParcelsCommitted:
-    """These parcels are durable, as this record (None if they held nothing to send)."""
+    """These parcels are durable, as at most one record of each priority (none if only misfits)."""
 
     tickets: tuple[int, ...]
-    record: Record | None
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,10 @@ class CommitAfter:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Make these parcels durable in one write; never drop the `protected` sequences for room."""
+    """Make these parcels durable in one transaction with one record for each of their priorities.
+
+    The `protected` sequences must not be dropped to make room.
+    """
 
     tickets: tuple[int, ...]
     protected: tuple[int, ...]

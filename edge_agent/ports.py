@@ -1,10 +1,11 @@
-"""What sources and the agent need from each other."""
+"""What sources, uplinks and the agent need from each other."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from edge_agent.records import Misfit
+from edge_agent.messages import Answer
+from edge_agent.records import Misfit, Priority, StoredRecord
 from ingest.telemetry import TelemetryBatch
 
 
@@ -17,6 +18,7 @@ class Intake(Protocol):
         misfits: Sequence[Misfit] = (),
         *,
         is_urgent: bool = False,
+        priority: Priority = "raw",
     ) -> asyncio.Future[None]:
         """Take samples.
 
@@ -28,6 +30,9 @@ class Intake(Protocol):
             What came with them and could not be read.
         is_urgent : bool
             Whether the source can't go on before these are durable.
+        priority : {"raw", "alarm"}
+            Of all samples of the batch; a source parts what it has by priority first, and calls
+            what it has read received only when both parts are durable.
 
         Returns
         -------
@@ -66,3 +71,33 @@ class Source(Protocol):
         SourceError
             Why it could not connect, or why it ended.
         """
+
+
+class Uplink(Protocol):
+    """One connection to where samples are stored. All methods but `place` belong to one thread."""
+
+    @property
+    def place(self) -> str:
+        """Where samples go, for messages; no secret is in it."""
+
+    def send(self, records: Sequence[StoredRecord], max_body_bytes: int) -> Answer:
+        """Send records and wait for the store's word on them.
+
+        Sending the same record again stores it once, so whatever is in doubt may be sent again.
+
+        Parameters
+        ----------
+        records : sequence of StoredRecord
+            What to send, together.
+        max_body_bytes : int
+            Largest message or request body; more is sent in several. [byte]
+
+        Returns
+        -------
+        Answer
+            `Stored` only if the store has answered that every line is durable. It is never an
+            exception: what can't be sent is `Unavailable` or `NotAllowed`.
+        """
+
+    def close(self) -> None:
+        """Close the connection; a later `send` may open it again."""

@@ -1,9 +1,30 @@
 """What goes into the outbox and what comes out of it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 QuarantineKind = Literal["payload", "refused", "damaged"]
+
+Priority = Literal["alarm", "raw"]
+"""Alarms go up first, newest first, and are never dropped for room while raw samples can be."""
+
+PRIORITIES: Final[tuple[Priority, ...]] = ("alarm", "raw")
+"""Every priority, the most urgent first."""
+
+Lane = Literal["alarm", "backlog"]
+"""Requests of each lane go one after the other, over a connection of its own."""
+
+LANES: Final[tuple[Lane, ...]] = ("alarm", "backlog")
+"""Every lane, the most urgent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one group commit keeps of one priority: it becomes one record."""
+
+    priority: Priority
+    lines: bytes
+    n_samples: int
 
 
 @dataclass(frozen=True, slots=True)

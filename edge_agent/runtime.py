@@ -9,7 +9,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar, assert_never
 
 from edge_agent.core import AgentCore
@@ -50,12 +49,11 @@ from edge_agent.messages import (
     UplinkTimerFired,
 )
 from edge_agent.outbox import Outbox
-from edge_agent.ports import Source
-from edge_agent.records import Misfit, StoredRecord
-from edge_agent.uplink import HttpUplink
+from edge_agent.parcels import Parcel, entries_of, pack
+from edge_agent.ports import Source, Uplink
+from edge_agent.records import Entry, Lane, Misfit, Priority, StoredRecord
 from edge_agent.worker import Calls, Worker
-from ingest.errors import LineProtocolError
-from ingest.telemetry import TelemetryBatch, encode_lines
+from ingest.telemetry import TelemetryBatch
 
 logger = logging.getLogger(__name__)
 
@@ -70,16 +68,6 @@ REPORT_INTERVAL_S: Final = 60.0
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
-class _Parcel:
-    """What a source handed over, until it is durable."""
-
-    lines: bytes
-    n_samples: int
-    misfits: Sequence[Misfit]
-    durable: asyncio.Future[None]
-
-
 class Runtime:
     """Runs one agent.
 
@@ -90,7 +78,7 @@ class Runtime:
     outbox : Outbox
         Where samples are kept.
     make_uplink : callable
-        Makes a connection to the store; called again if one has to be given up.
+        Makes a lane's connection to the store; called again if one has to be given up.
     sources : sequence of Source
         Where samples come from.
     counters : Counters
@@ -105,7 +93,7 @@ class Runtime:
         self,
         core: AgentCore,
         outbox: Outbox,
-        make_uplink: Callable[[], HttpUplink],
+        make_uplink: Callable[[Lane], Uplink],
         sources: Sequence[Source],
         counters: Counters,
         jitter: Callable[[], float] = random.random,  # noqa: S311 - spreads pauses, keeps no secret
@@ -114,14 +102,14 @@ class Runtime:
         self._core = core
         self._outbox = outbox
         self._make_uplink = make_uplink
-        self._uplink = make_uplink()
+        self._uplink = make_uplink("backlog")
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self.counters = counters
         self._jitter = jitter
         self._make_worker = make_worker
         self._disk = make_worker("outbox")
         self._network = make_worker("uplink")
-        self._parcels: dict[int, _Parcel] = {}
+        self._parcels: dict[int, Parcel] = {}
         self._next_ticket = 0
         self._loaded: dict[int, StoredRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -139,6 +127,7 @@ class Runtime:
         misfits: Sequence[Misfit] = (),
         *,
         is_urgent: bool = False,
+        priority: Priority = "raw",
     ) -> asyncio.Future[None]:
         """Take samples; see `edge_agent.ports.Intake`.
 
@@ -150,29 +139,20 @@ class Runtime:
             What came with them and could not be read.
         is_urgent : bool
             Whether the source can't go on before these are durable.
+        priority : {"raw", "alarm"}
+            Of all samples of the batch.
 
         Returns
         -------
         asyncio.Future
             Done when all of it is durable.
         """
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        lines, n_samples = b"", 0
-        if batch is not None and len(batch):
-            self.counters.received += len(batch)
-            try:
-                lines, n_samples = encode_lines(batch), len(batch)
-            except LineProtocolError as error:
-                logger.exception("samples can't be written as lines")
-                self.counters.faults += 1
-                misfits = [*misfits, Misfit("edge agent", str(error), repr(batch).encode())]
-        if not lines and not misfits:
-            durable.set_result(None)
-            return durable
-        self._next_ticket += 1
-        self._parcels[self._next_ticket] = _Parcel(lines, n_samples, misfits, durable)
-        self._handle(ParcelReceived(self._next_ticket, len(lines), is_urgent))
-        return durable
+        parcel = pack(batch, misfits, priority, self.counters)
+        if not parcel.durable.done():
+            self._next_ticket += 1
+            self._parcels[self._next_ticket] = parcel
+            self._handle(ParcelReceived(self._next_ticket, len(parcel.lines), is_urgent))
+        return parcel.durable
 
     def heard(self, source: str) -> None:
         """Note that a source delivers; see `edge_agent.ports.Intake`.
@@ -284,20 +264,34 @@ class Runtime:
 
     async def _commit(self, step: Commit) -> None:
         parcels = [self._parcels[ticket] for ticket in step.tickets]
-        lines = b"".join(parcel.lines for parcel in parcels)
-        n_samples = sum(parcel.n_samples for parcel in parcels)
+        entries = entries_of(parcels)
+        n_samples = sum(entry.n_samples for entry in entries)
         misfits = [misfit for parcel in parcels for misfit in parcel.misfits]
         try:
-            sequence = await self._on_disk(
-                lambda: self._outbox.append(lines, n_samples, misfits, step.protected)
-            )
+            sequences = await self._on_disk(lambda: self._append(entries, misfits, step.protected))
         except OutboxError as error:
             logger.error("%s; %d samples wait in memory", error, n_samples)  # noqa: TRY400 - told in full
             self._handle(CommitFailed(step.tickets))
             return
         self.counters.stored += n_samples
-        record = None if sequence is None else Record(sequence, len(lines), n_samples)
-        self._handle(ParcelsCommitted(step.tickets, record))
+        records = tuple(
+            Record(sequence, len(entry.lines), entry.n_samples, entry.priority)
+            for sequence, entry in zip(sequences, entries, strict=True)
+        )
+        self._handle(ParcelsCommitted(step.tickets, records))
+
+    def _append(
+        self, entries: Sequence[Entry], misfits: Sequence[Misfit], protected: Sequence[int]
+    ) -> list[int]:
+        # An outbox that does not know priorities yet takes one record after the other. Should the
+        # second fail, the parcels of the first are written once more, which the store takes once.
+        sequences = []
+        for entry in entries or (Entry("raw", b"", 0),):
+            sequence = self._outbox.append(entry.lines, entry.n_samples, misfits, protected)
+            misfits = ()
+            if sequence is not None:
+                sequences.append(sequence)
+        return sequences
 
     async def _read_oldest(self, step: ReadOldest) -> None:
         try:
@@ -365,7 +359,8 @@ class Runtime:
                 answer = await self._network.call(lambda: uplink.send(records, step.max_body_bytes))
         except TimeoutError:
             answer = Unavailable(f"{uplink.place} gave no answer within {SEND_TIMEOUT_S:.0f} s")
-            self._network, self._uplink = self._make_worker("uplink"), self._make_uplink()
+            self._network = self._make_worker("uplink")
+            self._uplink = self._make_uplink("backlog")
         except Exception as error:
             # The top of the uplink: whatever this is, the samples are kept and tried again.
             logger.exception("fault in the uplink")

@@ -21,7 +21,7 @@ from edge_agent.runtime import Runtime
 from edge_agent.settings import Settings
 from edge_agent.settings_file import load_settings, read_secret
 from edge_agent.sources.making import make_sources
-from edge_agent.uplink import HttpUplink
+from edge_agent.uplink_http import HttpUplink
 
 if TYPE_CHECKING:
     from edge_agent.commands.shared import Commands
@@ -80,7 +80,7 @@ async def _serve(
     sources: Sequence[Source],
     counters: Counters,
 ) -> None:
-    runtime = Runtime(core, outbox, lambda: HttpUplink(settings.uplink), sources, counters)
+    runtime = Runtime(core, outbox, lambda _lane: HttpUplink(settings.uplink), sources, counters)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

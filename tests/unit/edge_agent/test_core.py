@@ -65,7 +65,7 @@ def test_parcels_gather_until_the_timer_and_are_acknowledged_only_when_durable()
     assert core.handle(ParcelReceived(2, 10)) == []
     assert core.handle(CommitTimerFired()) == [Commit((1, 2), ())]
     assert core.handle(ParcelReceived(3, 10)) == []
-    assert core.handle(ParcelsCommitted((1, 2), Record(1, 20, 2)))[:2] == [
+    assert core.handle(ParcelsCommitted((1, 2), (Record(1, 20, 2),)))[:2] == [
         Acknowledge((1, 2)),
         CommitAfter(0.1),
     ]
@@ -204,7 +204,7 @@ def test_stopping_makes_everything_durable_waits_for_the_answer_and_then_ends() 
     core.handle(ParcelReceived(9, 10))
 
     assert core.handle(StopRequested()) == [Commit((9,), (1,))]
-    assert core.handle(ParcelsCommitted((9,), Record(2, 10, 1))) == [Acknowledge((9,))]
+    assert core.handle(ParcelsCommitted((9,), (Record(2, 10, 1),))) == [Acknowledge((9,))]
     assert core.handle(SourceLost("a")) == []
     assert core.handle(StoreAnswered((1,), Stored())) == [Forget((1,)), Finish()]
 
@@ -276,7 +276,7 @@ class Site:
             case Commit(tickets) if is_working:
                 sequence, self.next_sequence = self.next_sequence, self.next_sequence + 1
                 self.disk[sequence] = tickets
-                self.handle(ParcelsCommitted(tickets, Record(sequence, 100 * len(tickets), 1)))
+                self.handle(ParcelsCommitted(tickets, (Record(sequence, 100 * len(tickets), 1),)))
             case Commit(tickets):
                 self.handle(CommitFailed(tickets))
             case ReadOldest(_, max_records) if is_working:

@@ -14,7 +14,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.ports import Intake
 from edge_agent.runtime import Runtime
 from edge_agent.settings import UplinkSettings
-from edge_agent.uplink import HttpUplink
+from edge_agent.uplink_http import HttpUplink
 from ingest.telemetry import Series, TelemetryBatch
 from tests.integration.edge_fixtures import SITE, StandInStore
 
@@ -69,7 +69,7 @@ def run(
 
     async def main() -> None:
         runtime = Runtime(
-            core, outbox, lambda: HttpUplink(uplink), [source], counters, jitter=lambda: 0.0
+            core, outbox, lambda _lane: HttpUplink(uplink), [source], counters, jitter=lambda: 0.0
         )
         stop = asyncio.Event()
         running = asyncio.create_task(runtime.run(stop))
@@ -110,6 +110,26 @@ def test_what_is_delivered_is_durable_then_stored_then_forgotten(
     assert counters.faults == 0
     with Outbox(outbox.path, 10**6) as after:
         assert after.counts().n_records == 0
+
+
+def test_one_commit_keeps_alarms_and_raw_samples_apart(outbox: Outbox, store: StandInStore) -> None:
+    store.status = 503
+    kept: list[tuple[int, int]] = []
+
+    async def deliver_both(intake: Intake, _connection: int) -> None:
+        await asyncio.gather(
+            intake.submit(batch(1)),
+            intake.submit(batch(2), priority="alarm"),
+            intake.submit(batch(3)),
+        )
+        with Outbox(outbox.path, 10**6, is_read_only=True) as look:
+            kept.extend((r.n_samples, r.body.count(b"\n")) for r in look.peek_oldest(10))
+        store.status = 204
+        await rest(intake, 0)
+
+    run(outbox, store, ScriptedSource(deliver_both), lambda: len(arrived(store)) == 3)
+
+    assert sorted(kept) == [(1, 1), (2, 2)]
 
 
 def test_a_full_disk_keeps_the_source_waiting_and_freed_it_goes_on(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_agent.messages import Answer, NotAllowed, Refused, Stored, TooLarge, Unavailable
 from edge_agent.records import StoredRecord
 from edge_agent.settings import UplinkSettings
-from edge_agent.uplink import HttpUplink, classify, split_body
+from edge_agent.uplink_http import HttpUplink, classify, split_body
 
 
 @pytest.mark.parametrize(
