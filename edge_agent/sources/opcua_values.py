@@ -6,7 +6,7 @@ Plain functions of what asyncua has decoded; nothing here knows of connections.
 import datetime
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from asyncua import ua
@@ -19,6 +19,7 @@ _LATEST: Final = datetime.datetime(2262, 1, 1, tzinfo=datetime.UTC)
 
 # OPC UA Part 4, 7.39: bits of a status code that belongs to a data value.
 _SEVERITY_SHIFT: Final = 30
+_KIND_BITS: Final = 0xFFFF_0000
 _OVERFLOW_BITS: Final = 0x0400 | 0x0080
 
 _QUALITY_OF_SEVERITY: Final = (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)
@@ -38,12 +39,16 @@ class Decoded:
         Values that carried no usable source time and got the server's or ours.
     unusable : dict of int to str
         Client handle and type of values that are no number, which are left out.
+    n_by_status : dict of int to int
+        How many values had each status that was not Good: its upper 16 bits, which say what is
+        wrong, with the lower ones zero.
     """
 
     batch: TelemetryBatch
     n_overflows: int
     n_without_source_time: int
     unusable: dict[int, str]
+    n_by_status: dict[int, int] = field(default_factory=dict)
 
 
 def decode_notifications(
@@ -51,6 +56,8 @@ def decode_notifications(
     row_of_handle: Mapping[int, int],
     series: Sequence[Series],
     received_at_ns: int,
+    *,
+    is_server_time: bool = False,
 ) -> Decoded:
     """Turn the values of one notification into columns.
 
@@ -64,6 +71,8 @@ def decode_notifications(
         The series table.
     received_at_ns : int
         Time for values that carry none. [ns since 1970-01-01 UTC]
+    is_server_time : bool
+        Whether the server's time is taken instead of the source's.
 
     Returns
     -------
@@ -76,6 +85,7 @@ def decode_notifications(
     values: list[float] = []
     qualities: list[int] = []
     unusable: dict[int, str] = {}
+    n_by_status: dict[int, int] = {}
     n_overflows = n_without_time = 0
     for item in items:
         row = row_of_handle.get(item.ClientHandle)
@@ -85,6 +95,9 @@ def decode_notifications(
         code = 0 if data.StatusCode is None else int(data.StatusCode.value)
         if code & _OVERFLOW_BITS == _OVERFLOW_BITS:
             n_overflows += 1
+        if code >> _SEVERITY_SHIFT:
+            kind = code & _KIND_BITS
+            n_by_status[kind] = n_by_status.get(kind, 0) + 1
         value = _number(data.Value)
         if value is None:
             unusable[item.ClientHandle] = _type_name(data.Value)
@@ -92,7 +105,7 @@ def decode_notifications(
         quality = _QUALITY_OF_SEVERITY[code >> _SEVERITY_SHIFT]
         if not math.isfinite(value):
             value, quality = math.nan, Quality.BAD
-        time_ns = _time_ns(data.SourceTimestamp)
+        time_ns = _time_ns(data.ServerTimestamp if is_server_time else data.SourceTimestamp)
         if time_ns is None:
             n_without_time += 1
             time_ns = _time_ns(data.ServerTimestamp) or received_at_ns
@@ -101,7 +114,7 @@ def decode_notifications(
         values.append(value)
         qualities.append(quality)
     batch = TelemetryBatch.of(series, rows, times, values, qualities)
-    return Decoded(batch, n_overflows, n_without_time, unusable)
+    return Decoded(batch, n_overflows, n_without_time, unusable, n_by_status)
 
 
 def _number(variant: ua.Variant | None) -> float | None:

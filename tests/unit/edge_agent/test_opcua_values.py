@@ -125,6 +125,32 @@ def test_a_full_queue_at_the_server_is_counted() -> None:
     assert decode_notifications([item(1.0, overflow)], {1: 0}, SERIES, 0).n_overflows == 1
 
 
+def test_the_full_status_of_what_is_not_good_is_counted_by_kind() -> None:
+    statuses = [
+        ua.StatusCodes.Good,
+        ua.StatusCodes.BadSensorFailure,
+        ua.StatusCodes.BadSensorFailure | 0x0480,
+        ua.StatusCodes.UncertainInitialValue,
+    ]
+
+    decoded = decode_notifications([item(1.0, one) for one in statuses], {1: 0}, SERIES, 0)
+
+    assert decoded.n_by_status == {
+        ua.StatusCodes.BadSensorFailure: 2,
+        ua.StatusCodes.UncertainInitialValue: 1,
+    }
+
+
+def test_the_servers_time_is_taken_when_asked_for() -> None:
+    later = AT + datetime.timedelta(seconds=1)
+
+    decoded = decode_notifications(
+        [item(1.0, at=AT, server_at=later)], {1: 0}, SERIES, 0, is_server_time=True
+    )
+
+    assert decoded.batch.source_time_ns.tolist() == [AT_NS + 10**9]
+
+
 def test_a_value_of_a_node_we_do_not_know_is_passed_over() -> None:
     assert len(decode_notifications([item(1.0, handle=99)], {1: 0}, SERIES, 0).batch) == 0
 
