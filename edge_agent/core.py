@@ -33,8 +33,10 @@ from edge_agent.messages import (
     RetryUplinkAfter,
     Send,
     SetAside,
+    SourceAdded,
     SourceHeard,
     SourceLost,
+    SourceRemoved,
     Started,
     StopRequested,
     StoreAnswered,
@@ -270,7 +272,7 @@ class AgentCore:
         self.intake = IntakeState(group_commit_s)
         self.uplink = UplinkState(max_body_bytes, retry_max_s)
         self.sources: dict[str, SourceState] = {}
-        self.is_stopping = False
+        self.is_started = self.is_stopping = False
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take one event; say what the runtime should now do, in this order.
@@ -296,6 +298,7 @@ class AgentCore:
     def _rule(self, event: Event) -> list[Instruction]:  # noqa: C901 - one line for each event
         match event:
             case Started(names):
+                self.is_started = True
                 self.sources = {name: SourceState(name) for name in names}
                 return [*self.uplink.look(), *(ConnectSource(name, 0.0) for name in names)]
             case ParcelReceived():
@@ -314,11 +317,21 @@ class AgentCore:
                 return self.uplink.answered(event)
             case UplinkTimerFired():
                 return self.uplink.timer_fired()
+            case SourceAdded(name):
+                self.sources[name] = SourceState(name)
+                is_running = self.is_started and not self.is_stopping
+                return [ConnectSource(name, 0.0)] if is_running else []
+            case SourceRemoved(name):
+                self.sources.pop(name, None)
+                return []
             case SourceHeard(name):
-                self.sources[name].heard()
+                if name in self.sources:
+                    self.sources[name].heard()
                 return []
             case SourceLost(name, jitter):
-                return [] if self.is_stopping else self.sources[name].lost(jitter)
+                if self.is_stopping or name not in self.sources:
+                    return []
+                return self.sources[name].lost(jitter)
             case StopRequested():
                 self.is_stopping = self.uplink.is_closed = True
                 return self.intake.flush()

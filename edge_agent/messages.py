@@ -123,6 +123,20 @@ class StoreAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceAdded:
+    """The settings name a source that was not there before."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRemoved:
+    """The settings no longer name this source; it must not be connected again."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceHeard:
     """A source delivered for the first time since it was connected."""
 
@@ -161,6 +175,8 @@ Event = (
     | ReadFailed
     | ForgetFailed
     | StoreAnswered
+    | SourceAdded
+    | SourceRemoved
     | SourceHeard
     | SourceLost
     | CommitTimerFired

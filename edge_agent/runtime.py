@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final, TypeVar, assert_never
 
 from edge_agent.core import AgentCore
 from edge_agent.counters import Counters, report_line
-from edge_agent.errors import OutboxDamagedError, OutboxError, SourceError
+from edge_agent.errors import OutboxDamagedError, OutboxError
 from edge_agent.messages import (
     Acknowledge,
     Answer,
@@ -39,7 +39,6 @@ from edge_agent.messages import (
     Send,
     SetAside,
     SourceHeard,
-    SourceLost,
     Started,
     StopRequested,
     StoreAnswered,
@@ -52,6 +51,8 @@ from edge_agent.outbox import Outbox
 from edge_agent.parcels import Parcel, entries_of, pack
 from edge_agent.ports import Source, Uplink
 from edge_agent.records import Entry, Lane, Misfit, Priority, StoredRecord
+from edge_agent.serving import STOP_TIMEOUT_S, Serving
+from edge_agent.watches import Trouble, loop_time_s
 from edge_agent.worker import Calls, Worker
 from ingest.telemetry import TelemetryBatch
 
@@ -59,9 +60,6 @@ logger = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S: Final = 600.0
 """A request that is neither answered nor broken off by then is given up with its thread."""
-
-STOP_TIMEOUT_S: Final = 8.0
-"""To make durable what is in memory; a service manager kills after 10 s or more."""
 
 REPORT_INTERVAL_S: Final = 60.0
 
@@ -103,7 +101,8 @@ class Runtime:
         self._outbox = outbox
         self._make_uplink = make_uplink
         self._uplink = make_uplink("backlog")
-        self._sources: Mapping[str, Source] = {source.name: source for source in sources}
+        self.serving = Serving(sources, self, self._handle, counters, jitter)
+        self.disk_trouble, self.uplink_trouble = Trouble(loop_time_s), Trouble(loop_time_s)
         self.counters = counters
         self._jitter = jitter
         self._make_worker = make_worker
@@ -113,10 +112,7 @@ class Runtime:
         self._next_ticket = 0
         self._loaded: dict[int, StoredRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._serving: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._said: str | None = None
-        self._source_said: dict[str, str] = {}
         self._finished = asyncio.Event()
 
     # --- what sources call (edge_agent.ports.Intake) -------------------------------------------
@@ -162,7 +158,6 @@ class Runtime:
         source : str
             Its name.
         """
-        self._source_said.pop(source, None)
         self._handle(SourceHeard(source))
 
     # --- running -------------------------------------------------------------------------------
@@ -177,14 +172,15 @@ class Runtime:
         """
         reporting = asyncio.create_task(self._report_forever())
         try:
-            self._handle(Started(tuple(self._sources)))
+            self._handle(Started(self.serving.names))
             await stop.wait()
             await self._stop()
         finally:
             reporting.cancel()
             for timer in self._timers.values():
                 timer.cancel()
-            for task in (*self._serving.values(), *self._tasks):
+            self.serving.cancel()
+            for task in self._tasks:
                 task.cancel()
             await self._report()
             self._disk.stop(STOP_TIMEOUT_S)
@@ -193,10 +189,7 @@ class Runtime:
 
     async def _stop(self) -> None:
         logger.info("stopping: closing the sources, making everything durable")
-        for task in self._serving.values():
-            task.cancel()
-        if self._serving:
-            await asyncio.wait(self._serving.values(), timeout=STOP_TIMEOUT_S)
+        await self.serving.stop()
         self._handle(StopRequested())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
@@ -236,7 +229,7 @@ class Runtime:
             case SetAside(sequences, reason):
                 self._start(self._leave_outbox(sequences, reason))
             case ConnectSource(name, delay_s):
-                self._serving[name] = asyncio.create_task(self._serve(name, delay_s))
+                self.serving.connect(name, delay_s)
             case Finish():
                 self._finished.set()
             case _:
@@ -271,8 +264,10 @@ class Runtime:
             sequences = await self._on_disk(lambda: self._append(entries, misfits, step.protected))
         except OutboxError as error:
             logger.error("%s; %d samples wait in memory", error, n_samples)  # noqa: TRY400 - told in full
+            self.disk_trouble.begin(str(error))
             self._handle(CommitFailed(step.tickets))
             return
+        self.disk_trouble.end()
         self.counters.stored += n_samples
         records = tuple(
             Record(sequence, len(entry.lines), entry.n_samples, entry.priority)
@@ -374,7 +369,7 @@ class Runtime:
         said = None
         match answer:
             case Stored():
-                if self._said is not None:
+                if self.uplink_trouble.end():
                     logger.info("uplink to %s works again", self._uplink.place)
             case NotAllowed(reason):
                 said = f"uplink to {self._uplink.place} is not allowed: {reason}; samples are kept"
@@ -382,34 +377,8 @@ class Runtime:
                 said = f"uplink to {self._uplink.place} lost: {reason}; samples are kept"
             case Refused() | TooLarge():
                 return
-        if said is not None and said != self._said:
+        if said is not None and self.uplink_trouble.begin(said):
             logger.warning("%s", said)
-        self._said = said
-
-    # --- the sources ---------------------------------------------------------------------------
-
-    async def _serve(self, name: str, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        try:
-            await self._sources[name].serve(self)
-            reason = f"{name}: ended without a reason"
-        except SourceError as error:
-            reason = str(error)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # A library cancelled what we were waiting for; that must not end the source.
-            reason = f"{name}: the connection was given up"
-        except Exception as error:
-            # The top of a source: whatever this is, the source is connected anew.
-            logger.exception("%s: fault in the source; it is connected anew", name)
-            self.counters.faults += 1
-            reason = f"{name}: {error!r}"
-        if self._source_said.get(name) != reason:
-            self._source_said[name] = reason
-            logger.warning("%s; trying again until it works", reason)
-        self._handle(SourceLost(name, self._jitter()))
 
     # --- one line a minute ---------------------------------------------------------------------
 

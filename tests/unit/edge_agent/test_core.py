@@ -41,8 +41,10 @@ from edge_agent.messages import (
     RetryUplinkAfter,
     Send,
     SetAside,
+    SourceAdded,
     SourceHeard,
     SourceLost,
+    SourceRemoved,
     Started,
     StopRequested,
     StoreAnswered,
@@ -197,6 +199,17 @@ def test_a_lost_source_is_tried_within_seconds_and_sooner_after_it_delivered() -
     assert max(delays) <= SOURCE_RETRY_MAX_S
     assert isinstance(after, ConnectSource)
     assert after.delay_s < 1.0
+
+
+def test_a_source_that_was_added_is_connected_and_one_that_was_removed_never_again() -> None:
+    core = make_core()
+    assert core.handle(SourceAdded("opcua hall-1")) == []
+    core.handle(Started(()))
+
+    assert core.handle(SourceAdded("mqtt hall-2")) == [ConnectSource("mqtt hall-2", 0.0)]
+    assert core.handle(SourceRemoved("mqtt hall-2")) == []
+    assert core.handle(SourceLost("mqtt hall-2")) == []
+    assert core.handle(SourceHeard("mqtt hall-2")) == []
 
 
 def test_stopping_makes_everything_durable_waits_for_the_answer_and_then_ends() -> None:
