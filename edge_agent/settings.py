@@ -1,6 +1,7 @@
 """Settings of the edge agent: one frozen model that knows which values make sense together.
 
-Those of OPC UA servers stand in `edge_agent.settings_opcua`.
+Those of OPC UA servers stand in `edge_agent.settings_opcua`, those of what the agent tells about
+itself in `edge_agent.settings_status`.
 How it is read is left to `edge_agent.settings_file`, how a mistake is put into words to
 `edge_agent.settings_errors`, whether files exist and servers answer to `edge_agent.check`.
 """
@@ -24,6 +25,7 @@ from edge_agent.settings_fields import (
     user_with_password,
 )
 from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
+from edge_agent.settings_status import StatusSettings, default_agent_name
 from ingest.telemetry import Series
 
 MACHINE_PLACE: Final = "{machine}"
@@ -165,10 +167,13 @@ class Settings(Group):
 
     site: Name
     """Site that all machines of this agent stand at."""
+    agent: Name = Field(default_factory=default_agent_name)
+    """What this agent is called among those of the site."""
     state_dir: Folder
     """Folder of the outbox and of the agent's own keys."""
     uplink: UplinkSettings
     outbox: OutboxSettings = OutboxSettings()
+    status: StatusSettings = StatusSettings()
     opcua: tuple[OpcuaSettings, ...] = ()
     mqtt: tuple[MqttSettings, ...] = ()
 
@@ -190,6 +195,11 @@ class Settings(Group):
     def outbox_path(self) -> Path:
         """File of the outbox."""
         return self.state_dir / "outbox.sqlite"
+
+    @property
+    def status_socket_path(self) -> Path:
+        """Socket that `staybolt-edge status` asks at."""
+        return self.state_dir / "status.sock"
 
     def series(self, node: OpcuaNodeSettings) -> Series:
         """Series that a node's values belong to.

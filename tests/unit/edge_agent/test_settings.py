@@ -23,6 +23,8 @@ from edge_agent.settings_opcua import (
     OpcuaSettings,
     sized_queue,
 )
+from edge_agent.settings_status import StatusSettings, legal_name_of
+from ingest.telemetry import is_legal_name
 
 SAMPLE = SAMPLE_CONFIG.read_text()
 
@@ -45,6 +47,7 @@ def test_the_sample_is_legal_and_says_the_defaults() -> None:
         UplinkSettings: sample.uplink,
         OpcuaSettings: sample.opcua[0],
         MqttSettings: sample.mqtt[0],
+        StatusSettings: sample.status,
     }
     for model, shown in defaults.items():
         for name, field in model.model_fields.items():
@@ -56,9 +59,9 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
     lines = SAMPLE.splitlines()
     models: list[type[BaseModel]] = [
         Settings, UplinkSettings, OutboxSettings, OpcuaSettings, OpcuaNodeSettings, MqttSettings,
-        MqttTopicSettings,
+        MqttTopicSettings, StatusSettings,
     ]  # fmt: skip
-    tables = {"uplink", "outbox", "opcua", "mqtt", "nodes", "topics"}
+    tables = {"uplink", "outbox", "status", "opcua", "mqtt", "nodes", "topics"}
 
     for name in {name for model in models for name in model.model_fields} - tables:
         places = [n for n, line in enumerate(lines) if line.startswith(f"{name} = ")]
@@ -86,8 +89,8 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
         (
             'site = "mill-7"',
             'site = "mill-7"\nzzz = 1',
-            "edge.toml, zzz: unknown key; known keys are site, state_dir, uplink, outbox, opcua, "
-            "mqtt",
+            "edge.toml, zzz: unknown key; known keys are site, agent, state_dir, uplink, outbox, "
+            "status, opcua, mqtt",
         ),
         (
             'unit = "mm/s"',
@@ -354,3 +357,8 @@ def test_a_browse_path_may_pass_through_other_namespaces() -> None:
 def test_a_user_is_known_in_one_way(given_of_user: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         server_with({}, **given_of_user)
+
+
+@given(st.text())
+def test_any_host_name_becomes_a_legal_name(host: str) -> None:
+    assert is_legal_name(legal_name_of(host))
