@@ -5,6 +5,7 @@
     IngestError
     ├── BatchError            columns of a batch do not fit together
     ├── LineProtocolError     a line is not legal line protocol (also a ValueError)
+    ├── SparkplugError        bytes are no Sparkplug B payload (also a ValueError)
     ├── StoreUnavailableError the store can't be reached or did not answer: try again later
     ├── StoreRejectedError    the store answered that it will never take this data
     ├── QuarantineError       lines could not be set aside, or the quarantine can't be read
@@ -22,6 +23,10 @@ class BatchError(IngestError, ValueError):
 
 class LineProtocolError(IngestError, ValueError):
     """A line is not legal line protocol."""
+
+
+class SparkplugError(IngestError, ValueError):
+    """Bytes are no Sparkplug B payload, or a value can't be written as one."""
 
 
 class StoreUnavailableError(IngestError):

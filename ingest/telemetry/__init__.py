@@ -1,6 +1,7 @@
 """The telemetry contract: one type from machine to numpy, and its wire form.
 
-Standard library and numpy only, because field devices carry it.
+Standard library, numpy and protobuf only, because field devices carry it. Sparkplug B is in
+`ingest.telemetry.sparkplug`, which only its users import.
 """
 
 from ingest.telemetry.batch import Quality, Series, TelemetryBatch
