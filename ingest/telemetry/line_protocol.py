@@ -1,26 +1,24 @@
 """The wire form of a batch: InfluxDB line protocol, written and read.
 
 Knows the grammar and what a legal line means for us; whether a machine exists or a time makes
-sense is left to `ingest.validation`. Our own lines take the fast way (one regular expression over
-the whole body, columns built at once); every other line takes `ingest.telemetry.lines`, which
-reads any legal line protocol and says what is wrong with the rest. A line break always ends a
-line, also inside quotes, so that an unclosed quote can't swallow its neighbours.
+sense is left to `ingest.validation`. Plain lines, ours and most of everybody's, are read together
+(`ingest.telemetry.plain_lines`); every other line takes `ingest.telemetry.lines`, which reads any
+legal line protocol and says what is wrong with the rest. A line break always ends a line, also
+inside quotes, so that an unclosed quote can't swallow its neighbours.
 """
 
-import math
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import starmap
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ingest.errors import LineProtocolError
-from ingest.telemetry.batch import Quality, Series, TelemetryBatch
-from ingest.telemetry.lines import MAX_TIME_NS, MIN_TIME_NS, Sample, parse_line
-from ingest.telemetry.names import NAME_PATTERN, is_legal_name
+from ingest.telemetry.batch import Quality, TelemetryBatch
+from ingest.telemetry.lines import Sample, parse_line
+from ingest.telemetry.names import is_legal_name
+from ingest.telemetry.plain_lines import PlainSamples, read_plain_lines
 
 Precision = Literal["ns", "us", "ms", "s", "m", "h"]
 
@@ -37,15 +35,11 @@ NS_PER_TICK: Final[dict[Precision, int]] = {
 }
 """Nanoseconds in one unit of each `precision`."""
 
-# Exactly what `encode_lines` writes, and no other spelling of it: the series text is the key of
-# the series table, so it must be free of escapes. 19 digits reach past int64; checked later.
-_OWN_LINE: Final = re.compile(
-    (
-        rf"^{MEASUREMENT},(site={NAME_PATTERN},machine={NAME_PATTERN},signal={NAME_PATTERN}) "
-        r"(?:value=(-?\d+(?:\.\d+)?(?:e[-+]\d+)?),)?quality=([012])i (-?\d{1,19})\r?$"
-    ).encode(),
-    re.MULTILINE,
-)
+_BLOCK_BYTES: Final = 500_000
+"""Bodies are read in blocks of about this size, so that what is in work stays in cache. [byte]"""
+
+_LONG_LINE_BYTES: Final = 65_536
+"""A block with a longer line is read one by one, or its table of marks would be huge. [byte]"""
 
 _QUALITY_TEXT: Final = tuple(f"quality={int(quality)}i " for quality in Quality)
 
@@ -131,6 +125,7 @@ def encode_lines(batch: TelemetryBatch) -> bytes:
 
     Examples
     --------
+    >>> from ingest.telemetry import Series
     >>> batch = TelemetryBatch.of(
     ...     [Series("mill-7", "press-04", "vibration_mm_s")], [0], [1700000000], [2.31], [0]
     ... )
@@ -218,94 +213,88 @@ def decode_lines(body: bytes, *, precision: Precision = "ns", received_at_ns: in
     >>> decoded.batch.value.tolist(), decoded.rejected[0].reason
     ([2.5], 'no fields after the measurement and tags')
     """
-    found = _OWN_LINE.findall(body)
-    n_lines = body.count(b"\n") + (not body.endswith(b"\n") and body != b"")
-    if len(found) == n_lines:
-        decoded = _columns(found, np.arange(1, n_lines + 1), body, NS_PER_TICK[precision])
-        if decoded is not None:
-            return decoded
-    return _decode_mixed(body, NS_PER_TICK[precision], received_at_ns)
+    samples: list[_Block] = []
+    rejected: list[RejectedLine] = []
+    n_lines = 0
+    for block in _blocks(body):
+        found, refused, n_more = _read_block(block, NS_PER_TICK[precision], received_at_ns, n_lines)
+        samples.append(found)
+        rejected.extend(refused)
+        n_lines += n_more
+    if len(samples) == 1:
+        batch, line_number = samples[0]
+    else:
+        batch = TelemetryBatch.concatenate([block for block, _ in samples])
+        numbers = [number for _, number in samples]
+        line_number = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
+    return DecodedLines(batch, tuple(rejected), line_number, body)
 
 
-def _columns(
-    found: list[tuple[bytes, bytes, bytes, bytes]],
-    line_number: npt.NDArray[np.int64],
-    body: bytes,
-    ns_per_tick: int,
-) -> DecodedLines | None:
-    """Build columns from lines of our own form; None if a number among them is out of range."""
-    if not found:
-        return DecodedLines(TelemetryBatch.empty(), (), line_number, body)
-    series_texts, value_texts, quality_texts, time_texts = zip(*found, strict=True)
-    value = np.array([float(text) if text else np.nan for text in value_texts])
-    if np.isinf(value).any():
-        return None
-    try:
-        ticks = np.array([int(text) for text in time_texts], dtype=np.int64)
-    except OverflowError:
-        return None
-    if int(ticks.max()) > MAX_TIME_NS // ns_per_tick or int(ticks.min()) < -(
-        MAX_TIME_NS // ns_per_tick
-    ):
-        return None
-    row_of = {text: row for row, text in enumerate(dict.fromkeys(series_texts))}
+_Block = tuple[TelemetryBatch, npt.NDArray[np.int64]]
+
+
+def _blocks(body: bytes) -> Iterator[bytes]:
+    """Cut a body between lines."""
+    start = 0
+    while len(body) - start > _BLOCK_BYTES:
+        end = body.find(b"\n", start + _BLOCK_BYTES) + 1 or len(body)
+        yield body[start:end]
+        start = end
+    if start < len(body):
+        yield body[start:]
+
+
+def _read_block(
+    block: bytes, ns_per_tick: int, received_at_ns: int, n_before: int
+) -> tuple[_Block, list[RejectedLine], int]:
+    """Read plain lines together and the others one by one, and put them in order again."""
+    even = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+    if len(block) > _BLOCK_BYTES + _LONG_LINE_BYTES:
+        plain = PlainSamples.none_of(block.count(b"\n") + (not block.endswith(b"\n")))
+    else:
+        plain = read_plain_lines(even, ns_per_tick, received_at_ns)
     batch = TelemetryBatch(
-        tuple(starmap(Series, map(_names_in, row_of))),
-        np.array([row_of[text] for text in series_texts], dtype=np.uint32),
-        ticks * ns_per_tick,
-        value,
-        np.frombuffer(b"".join(quality_texts), dtype=np.uint8) - np.uint8(ord("0")),
+        plain.series,
+        plain.series_index.astype(np.uint32),
+        plain.time_ns,
+        plain.value,
+        plain.quality,
     )
-    return DecodedLines(batch, (), line_number, body)
-
-
-def _names_in(series_text: bytes) -> tuple[str, str, str]:
-    site, machine, signal = (part.partition("=")[2] for part in series_text.decode().split(","))
-    return site, machine, signal
-
-
-def _decode_mixed(body: bytes, ns_per_tick: int, received_at_ns: int) -> DecodedLines:
-    """Read line by line; our own form still takes its short cut."""
+    others = np.flatnonzero(~plain.is_taken).tolist()
+    if not others:
+        return (batch, plain.line + (n_before + 1)), [], plain.is_taken.size
     samples: list[Sample] = []
     numbers: list[int] = []
     rejected: list[RejectedLine] = []
-    for number, raw in enumerate(body.split(b"\n"), start=1):
-        own = _OWN_LINE.fullmatch(raw)
-        sample = None if own is None else _own_sample(own, ns_per_tick)
-        if sample is not None:
-            samples.append(sample)
-            numbers.append(number)
-            continue
-        line = raw.removesuffix(b"\r").lstrip(b" \t")
+    lines = block.split(b"\n")
+    for number in others:
+        line = lines[number].removesuffix(b"\r").lstrip(b" \t")
         if not line or line.startswith(b"#"):
             continue
         taken, faults = parse_line(line, ns_per_tick, received_at_ns)
         samples.extend(taken)
         numbers.extend([number] * len(taken))
         rejected.extend(
-            RejectedLine(number, _shown(raw), fault.reason, fault.remedy) for fault in faults
+            RejectedLine(n_before + number + 1, _shown(lines[number]), fault.reason, fault.remedy)
+            for fault in faults
         )
+    both = TelemetryBatch.concatenate([batch, _batch_of(samples)])
+    line_of = np.concatenate([plain.line, np.array(numbers, dtype=np.int64)])
+    order = np.argsort(line_of, kind="stable")
+    return (both.take(order), line_of[order] + (n_before + 1)), rejected, plain.is_taken.size
+
+
+def _batch_of(samples: list[Sample]) -> TelemetryBatch:
     row_of = {
         series: row for row, series in enumerate(dict.fromkeys(sample.series for sample in samples))
     }
-    batch = TelemetryBatch.of(
+    return TelemetryBatch.of(
         tuple(row_of),
         [row_of[sample.series] for sample in samples],
         [sample.time_ns for sample in samples],
         [sample.value for sample in samples],
         [sample.quality for sample in samples],
     )
-    return DecodedLines(batch, tuple(rejected), np.array(numbers, dtype=np.int64), body)
-
-
-def _own_sample(own: re.Match[bytes], ns_per_tick: int) -> Sample | None:
-    """Take a line of our own form; None if a number in it is out of range."""
-    series_text, value_text, quality_text, time_text = own.groups()
-    value = float(value_text) if value_text else math.nan
-    time_ns = int(time_text) * ns_per_tick
-    if math.isinf(value) or not MIN_TIME_NS <= time_ns <= MAX_TIME_NS:
-        return None
-    return Sample(Series(*_names_in(series_text)), time_ns, value, int(quality_text))
 
 
 def _shown(raw: bytes) -> str:

@@ -111,6 +111,57 @@ def parse_line(
         return [], [found.fault]
 
 
+def unescaped(name: str) -> str:
+    r"""Undo the escapes of a name.
+
+    Parameters
+    ----------
+    name : str
+        Measurement, or key or value of a tag, or key of a field.
+
+    Returns
+    -------
+    str
+        The name that is meant.
+
+    Examples
+    --------
+    >>> unescaped(r"hall\ 2")
+    'hall 2'
+    """
+    return _ESCAPED.sub(r"\1", name)
+
+
+def parse_head(text: str) -> tuple[str, str, str | None] | None:
+    """Read what stands before the first space of a line.
+
+    Parameters
+    ----------
+    text : str
+        Measurement and tags.
+
+    Returns
+    -------
+    tuple of (str, str, str or None) or None
+        Site, machine, and the signal if one is named; None if something is wrong with the head.
+
+    Examples
+    --------
+    >>> parse_head("cpu,site=mill-7,machine=press-04,host=x")
+    ('mill-7', 'press-04', None)
+    """
+    match = _MEASUREMENT.match(text)
+    if match is None:
+        return None
+    try:
+        tags, position = _split_tags(text, match.end())
+    except _FaultFound:
+        return None
+    if position < len(text) or "site" not in tags or "machine" not in tags:
+        return None
+    return tags["site"], tags["machine"], tags.get("signal")
+
+
 def _split_line(text: str) -> ParsedLine:
     text = text.rstrip(" \t")
     match = _MEASUREMENT.match(text)
@@ -129,18 +180,16 @@ def _split_line(text: str) -> ParsedLine:
             "write at least one field after a space, for example value=2.31",
         )
     fields, position = _split_fields(text, blank.end())
-    return ParsedLine(
-        _ESCAPED.sub(r"\1", match.group()), tags, fields, _split_ticks(text, position)
-    )
+    return ParsedLine(unescaped(match.group()), tags, fields, _split_ticks(text, position))
 
 
 def _split_tags(text: str, position: int) -> tuple[dict[str, str], int]:
     tags: dict[str, str] = {}
     while (match := _TAG.match(text, position)) is not None:
-        key = _ESCAPED.sub(r"\1", match.group(1))
+        key = unescaped(match.group(1))
         if key in tags:
             raise _FaultFound(f"tag {key} stands twice", "send each tag once")
-        tags[key] = _ESCAPED.sub(r"\1", match.group(2))
+        tags[key] = unescaped(match.group(2))
         position = match.end()
     return tags, position
 
@@ -162,7 +211,7 @@ def _split_fields(text: str, position: int) -> tuple[dict[str, FieldValue], int]
                 f"at column {position + 1} a field should begin: {_excerpt(text, position)}",
                 "write fields as key=value, separated by commas without spaces",
             )
-        key = _ESCAPED.sub(r"\1", match.group(1))
+        key = unescaped(match.group(1))
         fields[key], position = _split_value(text, match.end(), key)
         if position == len(text) or text[position] in " \t":
             return fields, position
