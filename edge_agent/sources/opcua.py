@@ -1,15 +1,16 @@
 """Reads an OPC UA server through a subscription, and never writes to it.
 
-Uses the services of asyncua's client but not its `Subscription` class, which hands every value to
-a task of its own, drops silently when slow, and can republish without end. Here one publish
-response becomes one columnar batch, and asyncua acknowledges it only after our callback returns,
-that is after the outbox has it: a server keeps what we don't have.
+Uses the services of asyncua's client but neither its `Subscription` class, which hands every value
+to a task of its own, drops silently when slow, and can republish without end, nor its publish loop
+and decoder. Here one publish response becomes one columnar batch, and is acknowledged only after
+the outbox has it (`edge_agent.sources.opcua_publish`): a server keeps what we don't have.
 
 When the connection is lost, the next one resumes the session and its subscription, and asks again
 for every notification that the server still holds and we have not seen.
 """
 
 import asyncio
+import functools
 import logging
 import math
 import time
@@ -26,9 +27,10 @@ from edge_agent.keys import OwnKeys
 from edge_agent.ports import Intake
 from edge_agent.records import Misfit
 from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
-from edge_agent.sources.opcua_link import CLIENT_ERRORS, SESSION_TIMEOUT_S, OpcuaLink, words
-from edge_agent.sources.opcua_sequences import Sequences
-from edge_agent.sources.opcua_values import decode_notifications
+from edge_agent.sources.opcua_decode import NotificationDecoder
+from edge_agent.sources.opcua_link import CLIENT_ERRORS, SESSION_TIMEOUT_S, OpcuaLink
+from edge_agent.sources.opcua_publish import PublishLoop, create_subscription
+from edge_agent.sources.opcua_values import Decoded
 from ingest.telemetry import Series, TelemetryBatch
 
 logger = logging.getLogger(__name__)
@@ -45,8 +47,6 @@ WATCH_INTERVAL_S: Final = 0.25
 MAX_NOTIFICATIONS_PER_PUBLISH: Final = 20_000
 ITEMS_PER_REQUEST: Final = 500
 """Servers limit the items of one call; 500 is below the limits of those we know."""
-
-MAX_MISFIT_CHARACTERS: Final = 100_000
 
 
 @dataclass(slots=True)
@@ -77,20 +77,19 @@ class OpcuaSource:
     clock_ns: Callable[[], int] = time.time_ns
     _link: OpcuaLink | None = None
     _resume_until_s: float = 0.0
-    _subscription_id: int = 0
+    _publishing: PublishLoop | None = None
     _silence_s: float = SILENCE_MIN_S
-    _sequences: Sequences = field(default_factory=Sequences)
     _bad_nodes: int = 0
     _told: set[str] = field(default_factory=set)
-    _heard_at_s: float = 0.0
-    _is_delivering: bool = False
     _is_proven: bool = False
-    _end: str | None = None
-    _rows: dict[int, int] = field(default_factory=dict)
+    _decoder: NotificationDecoder = field(init=False)
 
     def __post_init__(self) -> None:
         # A client handle is a position in the settings, from 1.
-        self._rows = {row + 1: row for row in range(len(self.series))}
+        rows = {row + 1: row for row in range(len(self.series))}
+        self._decoder = NotificationDecoder(
+            self.series, rows, is_server_time=self.settings.timestamps == "server"
+        )
 
     @property
     def name(self) -> str:
@@ -110,7 +109,7 @@ class OpcuaSource:
         SourceError
             Why it could not connect, or why it ended.
         """
-        self._is_proven, self._is_delivering, self._end = False, False, None
+        self._is_proven = False
         if self._link is not None and time.monotonic() < self._resume_until_s:
             try:
                 await self._serve(self._link, self._resume(self._link))
@@ -141,6 +140,8 @@ class OpcuaSource:
             self._resume_until_s = 0.0
             raise
         finally:
+            if self._publishing is not None:
+                self._publishing.stop()
             # A session that will not be resumed is closed, or the server runs out of them.
             if time.monotonic() < self._resume_until_s:
                 link.drop()
@@ -160,7 +161,8 @@ class OpcuaSource:
         """Make a new subscription to every node that the server has."""
         wanted = list(self.resolve(await link.client.get_namespace_array()))
         interval_ms = self.settings.publishing_interval_ms
-        answer = await link.client.uaclient.create_subscription(
+        answer = await create_subscription(
+            link.client.uaclient.session,
             ua.CreateSubscriptionParameters(
                 RequestedPublishingInterval=interval_ms,
                 RequestedMaxKeepAliveCount=max(1, math.ceil(KEEPALIVE_S * 1000 / interval_ms)),
@@ -168,14 +170,20 @@ class OpcuaSource:
                 MaxNotificationsPerPublish=MAX_NOTIFICATIONS_PER_PUBLISH,
                 PublishingEnabled=True,
             ),
-            lambda result: self._published(result, intake),
         )
-        self._subscription_id, self._sequences = answer.SubscriptionId, Sequences()
+        self._publishing = PublishLoop(
+            self.name,
+            answer.SubscriptionId,
+            functools.partial(self._deliver, intake),
+            self.counters,
+        )
+        self._publishing.start(link.client.uaclient.session)
         keepalive_s = answer.RevisedPublishingInterval * answer.RevisedMaxKeepAliveCount / 1000
         self._silence_s = max(SILENCE_MIN_S, SILENCE_KEEPALIVES * keepalive_s)
         n_watched = 0
         for start in range(0, len(wanted), ITEMS_PER_REQUEST):
-            n_watched += await self._watch_nodes(link, wanted[start : start + ITEMS_PER_REQUEST])
+            part = wanted[start : start + ITEMS_PER_REQUEST]
+            n_watched += await self._watch_nodes(link, answer.SubscriptionId, part)
         self._set_bad_nodes(len(self.settings.nodes) - n_watched)
         self._resume_until_s = time.monotonic() + SESSION_TIMEOUT_S
         logger.info(
@@ -212,10 +220,12 @@ class OpcuaSource:
             except (ua.UaError, ValueError) as error:
                 self._warn(node, f"{error}; correct node_id")
 
-    async def _watch_nodes(self, link: OpcuaLink, part: Sequence[tuple[int, ua.NodeId]]) -> int:
+    async def _watch_nodes(
+        self, link: OpcuaLink, subscription_id: int, part: Sequence[tuple[int, ua.NodeId]]
+    ) -> int:
         results = await link.client.uaclient.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
-                SubscriptionId=self._subscription_id,
+                SubscriptionId=subscription_id,
                 TimestampsToReturn=ua.TimestampsToReturn.Both,
                 ItemsToCreate=[self._item(position, node_id) for position, node_id in part],
             )
@@ -229,10 +239,11 @@ class OpcuaSource:
                 )
                 continue
             n_watched += 1
-            if result.RevisedQueueSize < self.settings.queue_size:
+            wanted = self.settings.monitoring_of(self.settings.nodes[position]).queue_size
+            if result.RevisedQueueSize < wanted:
                 self._tell_once(
                     f"{link.place}: the server keeps {result.RevisedQueueSize} values of a node "
-                    f"between two sendings, not {self.settings.queue_size}; make "
+                    f"between two sendings, not {wanted}; make "
                     "publishing_interval_ms shorter if overflows are counted"
                 )
         return n_watched
@@ -260,84 +271,43 @@ class OpcuaSource:
         SessionGoneError
             If the server no longer has it.
         """
+        publishing = self._publishing
+        if publishing is None:
+            msg = f"{link.place}: there was no subscription yet"
+            raise SessionGoneError(msg)
         await link.resume()
         (status,) = await link.client.uaclient.set_publishing_mode(
             ua.SetPublishingModeParameters(
-                PublishingEnabled=True, SubscriptionIds=[self._subscription_id]
+                PublishingEnabled=True, SubscriptionIds=[publishing.subscription_id]
             )
         )
         if not status.is_good():
             msg = f"{link.place}: the server has ended our subscription: {status.name}"
             raise SessionGoneError(msg)
-        link.client.uaclient.ensure_publish_loop()
+        publishing.start(link.client.uaclient.session)
         logger.info("%s: connected again, the server has kept our subscription", link.place)
 
     # --- delivering ----------------------------------------------------------------------------
 
-    async def _published(self, result: ua.PublishResult, intake: Intake) -> None:
-        """Keep one publish response; asyncua acknowledges it when this returns."""
-        self._heard_at_s = time.monotonic()
-        if result.SubscriptionId != self._subscription_id:
-            return
-        message = result.NotificationMessage
-        sequence = int(message.SequenceNumber)
-        self._is_delivering = True
-        try:
-            # A keep-alive carries the number that the next notification will have.
-            await self._fill_gaps(sequence - 1, result.AvailableSequenceNumbers or [], intake)
-            if message.NotificationData:
-                await self._deliver(message.NotificationData, intake)
-                self._sequences.note(sequence)
-        finally:
-            self._is_delivering = False
-            self._heard_at_s = time.monotonic()
-
-    async def _fill_gaps(self, upto: int, available: Sequence[int], intake: Intake) -> None:
-        """Ask again for what was sent into a connection that was already dead."""
-        link = self._link
-        for sequence in self._sequences.missing(upto, available):
-            message = None
-            try:
-                if link is not None:
-                    message = await link.client.uaclient.session.republish(
-                        self._subscription_id, sequence
-                    )
-            except CLIENT_ERRORS as error:
-                logger.warning("%s: notification %d: %s", self.name, sequence, words(error))
-            # asyncua's server answers with an empty message for one that it no longer has.
-            if message is not None and message.SequenceNumber == sequence:
-                await self._deliver(message.NotificationData or [], intake)
-            else:
-                self.counters.missed += 1
-            self._sequences.note(sequence)
-
-    async def _deliver(self, parts: Sequence[object], intake: Intake) -> None:
-        batches: list[TelemetryBatch] = []
-        misfits: list[Misfit] = []
-        for part in parts:
-            if isinstance(part, ua.StatusChangeNotification):
-                self._end = f"the server ended the subscription: {part.Status.name}"
-            elif isinstance(part, ua.DataChangeNotification):
-                try:
-                    batches.append(self._decode(part.MonitoredItems))
-                except Exception as error:
-                    # asyncua acknowledges even if we raise here, and a server that is not
-                    # acknowledged sends the same again: set it aside, so that nothing is lost
-                    # and nothing beside it waits.
-                    logger.exception("%s: a notification can't be read", self.name)
-                    self.counters.faults += 1
-                    shown = repr(part)[:MAX_MISFIT_CHARACTERS].encode(errors="backslashreplace")
-                    misfits.append(Misfit(self.name, f"can't be read: {error!r}", shown))
+    def _deliver(
+        self,
+        intake: Intake,
+        data_changes: Sequence[bytes],
+        misfits: Sequence[Misfit],
+        is_urgent: bool,
+    ) -> "list[asyncio.Future[None]]":
+        """Take what a notification holds; see `edge_agent.sources.opcua_publish.Deliver`."""
+        batches = [self._take(self._decoder.decode(body, self.clock_ns())) for body in data_changes]
         if not batches and not misfits:
-            return
+            return []
         if not self._is_proven:
             self._is_proven = True
             intake.heard(self.name)
         batch = batches[0] if len(batches) == 1 else TelemetryBatch.concatenate(batches)
-        await asyncio.shield(intake.submit(batch, misfits))
+        return [intake.submit(batch, misfits, is_urgent=is_urgent)]
 
-    def _decode(self, items: Sequence[ua.MonitoredItemNotification]) -> TelemetryBatch:
-        decoded = decode_notifications(items, self._rows, self.series, self.clock_ns())
+    def _take(self, decoded: Decoded) -> TelemetryBatch:
+        """Count what was decoded, and log what a person should mend."""
         self.counters.overflows += decoded.n_overflows
         self.counters.misfits += len(decoded.unusable)
         for handle, kind in decoded.unusable.items():
@@ -361,16 +331,19 @@ class OpcuaSource:
 
     async def _watch(self, link: OpcuaLink) -> str:
         """Wait until the connection is lost, and say why."""
-        self._heard_at_s = time.monotonic()
+        publishing = self._publishing
+        assert publishing is not None  # noqa: S101 - made while connecting
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
-            if self._end is not None:
+            if publishing.end is not None:
                 self._resume_until_s = 0.0
-                return self._end
+                return publishing.end
             if not link.is_connected:
                 return "the connection was cut"
-            silent_s = time.monotonic() - self._heard_at_s
-            if not self._is_delivering and silent_s > self._silence_s:
+            if publishing.failure is not None:
+                return publishing.failure
+            silent_s = time.monotonic() - publishing.heard_at_s
+            if not publishing.is_keeping and silent_s > self._silence_s:
                 return f"no word for {silent_s:.0f} s"
             await link.keep()
             self._resume_until_s = time.monotonic() + SESSION_TIMEOUT_S
