@@ -17,6 +17,7 @@ from edge_agent.counters import Counters
 from edge_agent.errors import OutboxError
 from edge_agent.outbox import Outbox
 from edge_agent.ports import Intake
+from edge_agent.records import PRIORITIES, Lane, Priority
 from edge_agent.runtime import Runtime
 from ingest.telemetry import Series, TelemetryBatch
 from tests.reliability.chance import Chance
@@ -35,6 +36,14 @@ MAX_BODY_BYTES: Final = 2048
 """Small, so that a few records are several bodies."""
 
 SYNCHRONOUS_FULL: Final = 2
+
+
+ALARM_NODE: Final = "press-2"
+"""Its values travel as alarms, those beside them in the same message do not."""
+
+
+def priority_of(value: Value) -> Priority:
+    return "alarm" if value.node == ALARM_NODE else "raw"
 
 
 class Surroundings(Protocol):
@@ -81,7 +90,7 @@ class SimulatedOutbox(Outbox):
         try:
             self._faulty("forget", lambda: Outbox.forget(self, sequences))
         except OutboxError:
-            self._life.uplink.answered.difference_update(sequences)
+            self._life.answered.difference_update(sequences)
             raise
 
     def _faulty(self, what: str, work: Callable[[], Result]) -> Result:
@@ -148,12 +157,20 @@ class SimulatedSource:
             if self.keeper.window == 1:
                 await asyncio.shield(durable)
 
-    def submit(self, intake: Intake, message: Message) -> "asyncio.Future[None]":
+    def submit(self, intake: Intake, message: Message) -> "asyncio.Future[Any]":
         """Hand a message over."""
         self._n_unacknowledged += 1
-        return intake.submit(
-            self.batch(message.values), is_urgent=self._n_unacknowledged >= URGENT_UNACKNOWLEDGED
-        )
+        is_urgent = self._n_unacknowledged >= URGENT_UNACKNOWLEDGED
+        parts = {
+            priority: [value for value in message.values if priority_of(value) == priority]
+            for priority in PRIORITIES
+        }
+        futures = [
+            intake.submit(self.batch(values), is_urgent=is_urgent, priority=priority)
+            for priority, values in parts.items()
+            if values
+        ]
+        return futures[0] if len(futures) == 1 else asyncio.gather(*futures)
 
     def batch(self, values: Sequence[Value]) -> TelemetryBatch:
         """Values as columns; the time is the machine's."""
@@ -197,7 +214,7 @@ class Life:
         self._parts = parts
         self.stop = asyncio.Event()
         self.counters = Counters()
-        self.uplink = self._make_uplink()
+        self.answered: set[int] = set()
         self.outbox = parts.outbox(folder / "outbox.sqlite", around.max_bytes, self)
         core = parts.core(
             group_commit_s=GROUP_COMMIT_S, max_body_bytes=MAX_BODY_BYTES, retry_max_s=RETRY_MAX_S
@@ -205,7 +222,7 @@ class Life:
         runtime = parts.runtime(
             core,
             self.outbox,
-            self._make_uplink,  # type: ignore[arg-type]  # a double of the port
+            self._make_uplink,
             [parts.source(name, self) for name in around.keepers],
             self.counters,
             jitter=around.chance.random.random,
@@ -237,11 +254,16 @@ class Life:
         self.outbox.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make_uplink(self) -> SimulatedUplink:
-        self.uplink = self._parts.uplink(
-            self.around.store, self.around.chance, lambda: self.is_alive, self.may_die
+    def _make_uplink(self, lane: Lane) -> SimulatedUplink:
+        # What a request that was given up may still do is not known, so it counts as unanswered.
+        self.answered = set()
+        return self._parts.uplink(
+            self.around.store,
+            self.around.chance,
+            self.answered,
+            lambda: self.is_alive,
+            self.may_die,
         )
-        return self.uplink
 
     def _make_worker(self, name: str) -> VirtualWorker:
         def delay_s() -> float:

@@ -69,6 +69,8 @@ class SimulatedUplink:
         The other side.
     chance : Chance
         Luck of the run.
+    answered : set of int
+        Numbers of records that this agent was told are stored, and has not failed to forget.
     is_alive : callable
         Whether the agent still runs.
     crash : callable
@@ -81,6 +83,7 @@ class SimulatedUplink:
         self,
         store: SimulatedStore,
         chance: Chance,
+        answered: set[int],
         is_alive: Callable[[], bool],
         crash: Callable[[str, float], None],
     ) -> None:
@@ -88,7 +91,7 @@ class SimulatedUplink:
         self._chance = chance
         self._is_alive = is_alive
         self._crash = crash
-        self.answered: set[int] = set()
+        self._answered = answered
 
     def close(self) -> None:
         """Nothing is open."""
@@ -101,12 +104,12 @@ class SimulatedUplink:
         sequences = {record.sequence for record in records}
         if sequences <= self._store.late_acks:
             self._chance.note("late acknowledgement", len(sequences))
-            self.answered |= sequences
+            self._answered |= sequences
             return Stored()
-        self._store.needless += sorted(sequences & self.answered)
+        self._store.needless += sorted(sequences & self._answered)
         answer = self._answer(records, max_body_bytes, sequences)
         if isinstance(answer, Stored):
-            self.answered |= sequences
+            self._answered |= sequences
         self._crash("send.after", 0.02)
         return answer
 

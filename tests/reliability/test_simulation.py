@@ -12,7 +12,7 @@ from tests.reliability.planted_bugs import PLANTED, first_seed_that_finds
 from tests.reliability.simulation import is_capped, simulate
 
 N_SEEDS = 20
-MOST_DUPLICATES_RATIO = 2.0
+MOST_DUPLICATES_RATIO = 2.5
 """Answers are lost on purpose, and a refusal is taken apart by sending its halves again."""
 
 
