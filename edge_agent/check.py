@@ -17,8 +17,12 @@ from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
 from edge_agent.messages import NotAllowed, Refused, Stored, TooLarge, Unavailable
 from edge_agent.settings import Settings
 from edge_agent.settings_file import read_secret
+from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaSettings
+from edge_agent.sources.mqtt import MqttSource
 from edge_agent.sources.mqtt_link import MqttLink
+from edge_agent.sources.mqtt_security import ending_words, tls_context
+from edge_agent.sources.mqtt_words import refused_topic_words
 from edge_agent.sources.opcua import OpcuaSource
 from edge_agent.sources.opcua_link import CLIENT_ERRORS, OpcuaLink, words
 from edge_agent.sources.opcua_values import decode_notifications
@@ -67,6 +71,8 @@ def check_files(settings: Settings, file_name: str) -> Iterator[Finding]:
             yield _look(f"{place}.password_file", _secret_of(mqtt.password_file))
         if mqtt.tls_ca_file is not None:
             yield _look(f"{place}.tls_ca_file", _authority_of(mqtt.tls_ca_file))
+        if mqtt.tls_certificate_file is not None:
+            yield _look(f"{place}.tls_certificate_file", _own_certificate_of(mqtt))
     if any(opcua.security != "none-on-loopback" for opcua in settings.opcua):
         yield _look("own certificate", lambda: _own_keys(settings.state_dir))
 
@@ -96,8 +102,7 @@ async def check_connections(settings: Settings, file_name: str) -> list[Finding]
             continue
         findings += await _check_opcua(settings, opcua, keys, place)
     for position, mqtt in enumerate(settings.mqtt):
-        link = MqttLink(mqtt, settings.site, Counters(), is_trial=True)
-        findings.append(await _check_mqtt(link, f"{file_name}, mqtt[{position}]"))
+        findings += await _check_mqtt(mqtt, settings, f"{file_name}, mqtt[{position}]")
     return findings
 
 
@@ -245,12 +250,42 @@ async def _node_faults(source: OpcuaSource, link: OpcuaLink) -> list[tuple[int, 
     return sorted(faults)
 
 
-async def _check_mqtt(link: MqttLink, place: str) -> Finding:
+async def _check_mqtt(mqtt: MqttSettings, settings: Settings, place: str) -> list[Finding]:
+    source = MqttSource(mqtt, settings.site, Counters())
+    link = MqttLink(mqtt, mqtt.name, source.client_id, Counters(), is_trial=True)
     try:
         await link.open()
+        refused = await link.subscribe(source.families.filters)
     except EdgeError as error:
-        return Finding(is_good=False, text=f"{place}: {error}")
+        return [Finding(is_good=False, text=f"{place}: {error}")]
     finally:
         link.close()
-    text = f"{place}: {link.settings.host}:{link.settings.port} lets us in"
-    return Finding(is_good=True, text=text)
+    faults = [
+        Finding(
+            is_good=False,
+            text=f"{place}.topics[{position}].topic: the broker refuses "
+            f"{refused_topic_words(topic, refused[topic])}",
+        )
+        for position, topic in enumerate(source.families.filters)
+        if topic in refused
+    ]
+    n_good = len(mqtt.topics) - len(faults)
+    text = (
+        f"{place}: {mqtt.host}:{mqtt.port} lets us in, "
+        f"{n_good} of {len(mqtt.topics)} topics can be read"
+    )
+    return [Finding(is_good=True, text=text), *faults]
+
+
+def _own_certificate_of(mqtt: MqttSettings) -> Callable[[], str]:
+    def look() -> str:
+        tls_context(mqtt)
+        told = ending_words(mqtt, datetime.datetime.now(datetime.UTC))
+        if told:
+            raise SettingsError("; ".join(told))
+        if mqtt.tls_key_file is not None and mqtt.tls_key_file.stat().st_mode & 0o077:
+            msg = f"{mqtt.tls_key_file} can be read by others; run `chmod 600 {mqtt.tls_key_file}`"
+            raise SettingsError(msg)
+        return f"{mqtt.tls_certificate_file} can be used"
+
+    return look

@@ -37,6 +37,12 @@ class Counters:
     """Samples read from the history of OPC UA servers, to fill gaps."""
     certificate_warnings: int = 0
     """Certificates, our own or servers', that were seen to end soon."""
+    sessions_lost: int = 0
+    """Times an MQTT broker had forgotten our session, with the messages it kept for us."""
+    sparkplug_missed: int = 0
+    """Sparkplug messages that never came, seen by a gap in their numbers."""
+    rebirths_asked: int = 0
+    """Times a Sparkplug node was asked for its births."""
     faults: int = 0
     """Errors that the program did not expect; each is logged in full."""
 

@@ -8,7 +8,7 @@ How it is read is left to `edge_agent.settings_file`, how a mistake is put into 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, model_validator
@@ -22,14 +22,11 @@ from edge_agent.settings_fields import (
     Text,
     is_loopback,
     milliseconds,
-    user_with_password,
 )
+from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
 from edge_agent.settings_status import StatusSettings, default_agent_name
 from ingest.telemetry import Series
-
-MACHINE_PLACE: Final = "{machine}"
-"""Stands in an MQTT topic for the level that names the machine."""
 
 
 class UplinkSettings(Group):
@@ -94,72 +91,6 @@ class OutboxSettings(Group):
         100.0
     )
     """How long samples are gathered before one write to disk."""
-
-
-class MqttTopicSettings(Group):
-    """One family of topics."""
-
-    topic: Annotated[
-        str,
-        Remedy('write {machine} for the level that names it, "plant/mill-7/{machine}/telemetry"'),
-    ]
-    """Topic with ``{machine}`` in place of the machine's name."""
-
-    @model_validator(mode="after")
-    def _names_the_machine(self) -> Self:
-        levels = self.topic.split("/")
-        if levels.count(MACHINE_PLACE) != 1 or any(
-            set(level) & set("{}+#\0") for level in levels if level != MACHINE_PLACE
-        ):
-            msg = (
-                f"topic: {self.topic!r} does not have {MACHINE_PLACE} as exactly one of its levels "
-                "and plain text as the others; write for example plant/mill-7/{machine}/telemetry"
-            )
-            raise ValueError(msg)
-        return self
-
-    @property
-    def filter(self) -> str:
-        """What to subscribe to."""
-        return self.topic.replace(MACHINE_PLACE, "+")
-
-
-class MqttSettings(Group):
-    """One MQTT broker."""
-
-    name: Name
-    """What it is called in logs."""
-    host: Text
-    """Host name or address of the broker."""
-    port: Annotated[
-        int, Field(ge=1, le=65535, strict=True), Remedy("write a port number, for example 8883")
-    ] = 8883
-    """Its port."""
-    user: Text | None = None
-    """User name, with `password_file`; None for anonymous."""
-    password_file: File | None = None
-    """File that holds the password."""
-    tls_ca_file: File | None = None
-    """Certificates of the authorities that the broker's certificate may come from."""
-    client_id: Text | None = None
-    """Name of our session at the broker; None takes one from site and source."""
-    topics: Annotated[
-        tuple[MqttTopicSettings, ...],
-        Field(min_length=1),
-        Remedy("add at least one [[mqtt.topics]] below the broker"),
-    ]
-    """What to listen to."""
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.tls_ca_file is None and not is_loopback(self.host):
-            msg = (
-                f"tls_ca_file: missing, but {self.host} is another machine; name the file with the "
-                "certificate of the broker's authority so that the connection is encrypted"
-            )
-            raise ValueError(msg)
-        user_with_password(self.user, self.password_file)
-        return self
 
 
 class Settings(Group):

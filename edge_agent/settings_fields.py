@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from edge_agent.settings_errors import Remedy
 from ingest.telemetry import is_legal_name
 
-_NAME_REMEDY: Final = "use letters, digits and _ . - , at most 64, beginning with a letter or digit"
+NAME_REMEDY: Final = "use letters, digits and _ . - , at most 64, beginning with a letter or digit"
+"""How a site, machine or signal is written."""
 
 
 def _legal_name(name: str) -> str:
@@ -44,7 +45,7 @@ def milliseconds(example: int) -> Remedy:
     return Remedy(f"write the interval in milliseconds, for example {example}")
 
 
-Name = Annotated[str, AfterValidator(_legal_name), Remedy(_NAME_REMEDY)]
+Name = Annotated[str, AfterValidator(_legal_name), Remedy(NAME_REMEDY)]
 Text = Annotated[str, Field(min_length=1), Remedy("write it in quotes, not empty")]
 File = Annotated[Path, Remedy('write the path of a file in quotes, for example "token"')]
 Folder = Annotated[Path, Remedy('write the path of a folder in quotes, for example "trusted"')]

@@ -99,12 +99,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
         for source in settings.opcua
     )
     mqtt = (
-        source.model_copy(
-            update={
-                "tls_ca_file": below(source.tls_ca_file),
-                "password_file": below(source.password_file),
-            }
-        )
+        source.model_copy(update={name: below(path) for name, path in source.files.items()})
         for source in settings.mqtt
     )
     uplink = settings.uplink.model_copy(update={"token_file": folder / settings.uplink.token_file})

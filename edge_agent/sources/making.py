@@ -5,7 +5,8 @@ import logging
 from edge_agent.counters import Counters
 from edge_agent.keys import OwnKeys, ensure_keys
 from edge_agent.ports import Source
-from edge_agent.settings import MqttSettings, Settings
+from edge_agent.settings import Settings
+from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.sources.mqtt import MqttSource
 from edge_agent.sources.opcua import OpcuaSource
@@ -109,4 +110,4 @@ def mqtt_source(settings: Settings, mqtt: MqttSettings, counters: Counters) -> S
     Source
         Not connected yet.
     """
-    return MqttSource(mqtt, settings.site, counters)
+    return MqttSource(mqtt, settings.site, counters, settings.state_dir)

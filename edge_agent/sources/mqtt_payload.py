@@ -1,94 +1,157 @@
-"""From an MQTT message to columns: what can be read is kept, what can't is named.
+"""Our own JSON form: one time, and the values of one machine by their signals.
 
-Plain functions of the payload; nothing here knows of connections.
+What is as it should be takes the fast way: the signals of a message are looked up as a whole, for
+machines send the same ones each time. Anything else is taken apart value by value, so that what
+can be read is kept and what can't is named.
 """
 
 import json
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from edge_agent.errors import PayloadError
-from edge_agent.settings import MACHINE_PLACE
+from edge_agent.records import Priority
+from edge_agent.sources.mqtt_reading import Message, Reading, check_size, joined, machine_named
 from ingest.telemetry import Quality, Series, TelemetryBatch, is_legal_name, unit_of
 
-MAX_PAYLOAD_BYTES: Final = 1_000_000
-"""One message is a moment of one machine; a megabyte of it is a mistake or an attack."""
+MAX_SHAPES: Final = 4096
+"""Sets of signals that are remembered; a machine has one or a few."""
 
-MAX_FAULTS_TOLD: Final = 5
 _MAX_TIME_NS: Final = 2**63 - 1
 _KEYS: Final = frozenset({"time_ns", "values", "quality"})
 _QUALITIES: Final = frozenset(int(quality) for quality in Quality)
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _SHAPE: Final = 'send {"time_ns": 1700000000000000000, "values": {"vibration_mm_s": 2.3}}'
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """What one message held.
+@dataclass(slots=True)
+class OwnJsonReader:
+    """Reads our own JSON form.
 
     Parameters
     ----------
-    batch : TelemetryBatch
-        Samples that could be read; may be empty.
-    fault : str or None
-        What could not, in one line; None if all of it could.
+    site : str
+        Site of the machines.
+    machine : str or None
+        Machine, where the topic names none.
+    priority : {"raw", "alarm"}
+        Of all samples.
     """
 
-    batch: TelemetryBatch
-    fault: str | None
+    site: str
+    machine: str | None
+    priority: Priority
+    _series_of: dict[tuple[str, ...], tuple[Series, ...]] = field(default_factory=dict)
+
+    def read(self, message: Message, places: Mapping[str, str]) -> Reading:
+        """Read one message; see `edge_agent.sources.mqtt_reading.Reader`.
+
+        Parameters
+        ----------
+        message : Message
+            The message.
+        places : mapping of str to str
+            What the topic says.
+
+        Returns
+        -------
+        Reading
+            Its samples, and what is wrong with the rest.
+        """
+        machine = machine_named(places, self.machine)
+        document = load_object(message.payload)
+        batch, fault = self._whole(document, machine), None
+        if batch is None:
+            batch, fault = read_document(document, self.site, machine)
+        return Reading(((self.priority, batch),) if len(batch) else (), fault)
+
+    def _whole(self, document: dict[str, Any], machine: str) -> TelemetryBatch | None:
+        """Take a message in which nothing is wrong; None if something may be."""
+        time_ns, values = document.get("time_ns"), document.get("values")
+        if (
+            type(time_ns) is not int
+            or not 0 < time_ns <= _MAX_TIME_NS
+            or type(values) is not dict
+            or not values
+            or not document.keys() <= _KEYS
+            or not _NUMBERS.issuperset(map(type, values.values()))
+        ):
+            return None
+        signals = tuple(values)
+        series = self._series_of.get((machine, *signals)) or self._learn(machine, signals)
+        quality = _qualities(signals, document.get("quality"))
+        if series is None or quality is None:
+            return None
+        numbers = list(values.values())
+        is_null = [number is None for number in numbers]
+        if any(is_null):
+            numbers = [math.nan if number is None else number for number in numbers]
+        try:
+            value = np.array(numbers, dtype=np.float64)
+        except OverflowError:
+            return None
+        if any(is_null):
+            quality[is_null] = Quality.BAD
+            if not np.isfinite(value[~np.array(is_null)]).all():
+                return None
+        elif not np.isfinite(value).all():
+            return None
+        return TelemetryBatch(
+            series,
+            np.arange(len(series), dtype=np.uint32),
+            np.full(len(series), time_ns, dtype=np.int64),
+            value,
+            quality,
+        )
+
+    def _learn(self, machine: str, signals: tuple[str, ...]) -> tuple[Series, ...] | None:
+        if not all(is_legal_name(signal) and unit_of(signal) for signal in signals):
+            return None
+        if len(self._series_of) >= MAX_SHAPES:
+            self._series_of.clear()
+        series = tuple(Series(self.site, machine, signal) for signal in signals)
+        self._series_of[machine, *signals] = series
+        return series
 
 
-def machine_pattern(topic: str) -> re.Pattern[str]:
-    """Regular expression that finds the machine in a topic.
+def _qualities(signals: tuple[str, ...], told: object) -> "np.ndarray[Any, Any] | None":
+    if told is None:
+        return np.zeros(len(signals), dtype=np.uint8)
+    if not isinstance(told, dict) or not told.keys() <= set(signals):
+        return None
+    if not all(type(quality) is int and quality in _QUALITIES for quality in told.values()):
+        return None
+    return np.array([told.get(signal, 0) for signal in signals], dtype=np.uint8)
+
+
+def read_document(
+    document: dict[str, Any], site: str, machine: str
+) -> tuple[TelemetryBatch, str | None]:
+    """Read a message value by value.
 
     Parameters
     ----------
-    topic : str
-        Topic of the settings, with ``{machine}`` as one of its levels.
-
-    Returns
-    -------
-    re.Pattern
-        Its group 1 is the machine's level.
-
-    Examples
-    --------
-    >>> machine_pattern("plant/{machine}/telemetry").fullmatch("plant/press-04/telemetry")[1]
-    'press-04'
-    """
-    before, _, after = topic.partition(MACHINE_PLACE)
-    return re.compile(f"{re.escape(before)}([^/]*){re.escape(after)}")
-
-
-def parse_payload(payload: bytes, site: str, machine: str) -> Reading:
-    """Read one message.
-
-    Parameters
-    ----------
-    payload : bytes
-        JSON as the settings describe it.
+    document : dict
+        The message.
     site, machine : str
         Where it comes from; both are known from the settings and the topic, never the payload.
 
     Returns
     -------
-    Reading
-        Its samples, and what is wrong with the rest.
+    batch : TelemetryBatch
+        Samples that could be read.
+    fault : str or None
+        What could not.
 
     Raises
     ------
     PayloadError
         If nothing of it can be read.
     """
-    if not is_legal_name(machine):
-        msg = f"the topic names the machine {machine!r}, which is not a legal name"
-        raise PayloadError(msg)
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        msg = f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are taken; send smaller messages"
-        raise PayloadError(msg)
-    document = _document(payload)
     time_ns, values = _time_ns(document), document.get("values")
     if not isinstance(values, dict) or not values:
         msg = f"values is missing or no object with signals; {_SHAPE}"
@@ -114,25 +177,100 @@ def parse_payload(payload: bytes, site: str, machine: str) -> Reading:
         [value for value, _ in samples],
         [quality for _, quality in samples],
     )
-    return Reading(batch, _joined(faults))
+    return batch, joined(faults)
 
 
-def _document(payload: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(payload)
-    except UnicodeDecodeError as error:
-        msg = f"not UTF-8: {error}; {_SHAPE}"
-        raise PayloadError(msg) from error
-    except (ValueError, RecursionError) as error:
-        msg = f"not JSON: {error}; {_SHAPE}"
-        raise PayloadError(msg) from error
+def load_object(payload: bytes) -> dict[str, Any]:
+    """Read a payload as a JSON object.
+
+    Parameters
+    ----------
+    payload : bytes
+        What was published.
+
+    Returns
+    -------
+    dict
+        The object.
+
+    Raises
+    ------
+    PayloadError
+        If it is none, or too large.
+    """
+    document = load_json(payload, _SHAPE)
     if not isinstance(document, dict):
         msg = f"JSON, but no object; {_SHAPE}"
         raise PayloadError(msg)
     return document
 
 
-def _time_ns(document: dict[str, Any]) -> int:
+def load_json(payload: bytes, remedy: str) -> object:
+    """Read a payload as JSON.
+
+    Parameters
+    ----------
+    payload : bytes
+        What was published.
+    remedy : str
+        What to send instead.
+
+    Returns
+    -------
+    object
+        What it says.
+
+    Raises
+    ------
+    PayloadError
+        If it is no JSON, or too large.
+    """
+    check_size(payload)
+    try:
+        document: object = json.loads(payload)
+    except UnicodeDecodeError as error:
+        msg = f"not UTF-8: {error}; {remedy}"
+        raise PayloadError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"not JSON: {error}; {remedy}"
+        raise PayloadError(msg) from error
+    return document
+
+
+def number_of(value: object, name: str) -> float:
+    """Read a JSON value as a number.
+
+    Parameters
+    ----------
+    value : object
+        What was sent; booleans count as 1 and 0.
+    name : str
+        What it is called, for the message.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    PayloadError
+        If it is no number, or not finite.
+    """
+    if not isinstance(value, int | float):
+        msg = f"{name} is no number"
+        raise PayloadError(msg)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        msg = f"{name} is not finite; send null where there is no value"
+        raise PayloadError(msg)
+    return number
+
+
+def _time_ns(document: Mapping[str, object]) -> int:
     time_ns = document.get("time_ns")
     if type(time_ns) is not int or not 0 < time_ns <= _MAX_TIME_NS:
         msg = "time_ns is missing or no count of nanoseconds since 1970; send a whole number"
@@ -149,21 +287,4 @@ def _sample(signal: str, value: object, quality: object) -> tuple[float, int]:
         raise PayloadError(msg)
     if value is None:
         return math.nan, Quality.BAD
-    if not isinstance(value, int | float):
-        msg = f"{signal} is no number"
-        raise PayloadError(msg)
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        msg = f"{signal} is not finite; send null where there is no value"
-        raise PayloadError(msg)
-    return number, quality
-
-
-def _joined(faults: Sequence[str]) -> str | None:
-    if not faults:
-        return None
-    more = len(faults) - MAX_FAULTS_TOLD
-    return "; ".join(faults[:MAX_FAULTS_TOLD]) + (f"; and {more} more" if more > 0 else "")
+    return number_of(value, signal), quality

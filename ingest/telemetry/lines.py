@@ -7,6 +7,7 @@ everywhere else.
 
 import math
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ingest.telemetry.batch import Quality, Series
@@ -73,7 +74,10 @@ class _FaultFound(Exception):  # noqa: N818 - control flow inside this module, n
 
 
 def parse_line(
-    line: bytes, ns_per_tick: int, received_at_ns: int
+    line: bytes,
+    ns_per_tick: int,
+    received_at_ns: int,
+    retag: Callable[[dict[str, str]], dict[str, str] | Fault] | None = None,
 ) -> tuple[list[Sample], list[Fault]]:
     """Read one line, neither blank nor a comment.
 
@@ -85,6 +89,9 @@ def parse_line(
         Length of one unit of its timestamp. [ns]
     received_at_ns : int
         Time given to a line without a timestamp. [ns]
+    retag : callable, optional
+        Gives the tags ``site``, ``machine`` and perhaps ``signal`` for those that the line has, or
+        says why it can't; None takes them as they are.
 
     Returns
     -------
@@ -96,6 +103,11 @@ def parse_line(
     try:
         text = line.decode()
         parsed = _split_line(text)
+        if retag is not None:
+            tags = retag(parsed.tags)
+            if isinstance(tags, Fault):
+                return [], [tags]
+            parsed = parsed._replace(tags=tags)
         time_ns = _time_ns(parsed.ticks, ns_per_tick, received_at_ns)
         if "signal" in parsed.tags:
             return [_own_sample(parsed, time_ns)], []

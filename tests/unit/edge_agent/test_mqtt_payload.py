@@ -2,15 +2,40 @@
 
 import json
 import math
+import re
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.errors import PayloadError
-from edge_agent.settings import MqttTopicSettings
-from edge_agent.sources.mqtt_payload import machine_pattern, parse_payload
-from ingest.telemetry import Quality, Series, decode_lines, encode_lines, is_legal_name
+from edge_agent.settings_mqtt import MqttTopicSettings
+from edge_agent.sources.mqtt_payload import OwnJsonReader, load_object, read_document
+from edge_agent.sources.mqtt_reading import Message, topic_pattern
+from ingest.telemetry import (
+    Quality,
+    Series,
+    TelemetryBatch,
+    decode_lines,
+    encode_lines,
+    is_legal_name,
+)
+
+
+class Read(NamedTuple):
+    batch: TelemetryBatch
+    fault: str | None
+
+
+def parse_payload(payload: bytes, site: str, machine: str) -> Read:
+    reader = OwnJsonReader(site, None, "raw")
+    reading = reader.read(Message("t", payload, 0), {"machine": machine})
+    if not reading.parts:
+        return Read(TelemetryBatch.empty(), reading.fault)
+    ((priority, batch),) = reading.parts
+    assert priority == "raw"
+    return Read(batch, reading.fault)
 
 
 def parse(document: object) -> tuple[list[tuple[str, float, int]], str | None]:
@@ -111,7 +136,7 @@ def test_a_message_without_any_sample_is_refused_with_a_reason(payload: bytes) -
 
 
 def test_the_machine_comes_from_the_topic_and_must_be_a_legal_name() -> None:
-    pattern = machine_pattern("plant/a.b/{machine}/telemetry")
+    pattern = topic_pattern("plant/a.b/{machine}/telemetry")
 
     assert pattern.fullmatch("plant/aXb/m/telemetry") is None
     assert pattern.fullmatch("plant/a.b/m/n/telemetry") is None
@@ -154,3 +179,18 @@ def test_any_message_is_read_or_refused_and_what_is_read_can_be_sent(
     decoded = decode_lines(encode_lines(reading.batch), received_at_ns=0)
     assert decoded.rejected == ()
     assert len(decoded.batch) == len(reading.batch)
+
+
+@given(payload=MESSAGES)
+def test_the_fast_way_reads_what_reading_value_by_value_reads(payload: bytes) -> None:
+    try:
+        plain, fault = read_document(load_object(payload), "mill-7", "pump-01")
+    except PayloadError as error:
+        with pytest.raises(PayloadError, match=re.escape(str(error))):
+            parse_payload(payload, "mill-7", "pump-01")
+        return
+
+    reading = parse_payload(payload, "mill-7", "pump-01")
+
+    assert reading.fault == fault
+    assert encode_lines(reading.batch) == encode_lines(plain)

@@ -1,6 +1,7 @@
 """The agent is a guest: it reads machines and never tells them what to do."""
 
 import ast
+import re
 from pathlib import Path
 
 import edge_agent
@@ -17,8 +18,8 @@ FORBIDDEN = {
     "import_xml", "register_server", "register_server2", "publish",
 }  # fmt: skip
 
-OURS = {"call": {"runtime.py", "worker.py"}}
-"""`Worker.call` runs a function in a thread."""
+OURS = {"call": {"runtime.py", "worker.py"}, "publish": {"mqtt_link.py"}}
+"""`Worker.call` runs a function in a thread; what `MqttLink.send` is used for is tested below."""
 
 
 def test_nothing_in_the_package_writes_to_a_machine_calls_it_or_publishes() -> None:
@@ -43,4 +44,20 @@ def test_the_sources_have_no_way_to_write() -> None:
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Attribute)
         }
-        assert names & FORBIDDEN == set(), path.name
+        allowed = {name for name, files in OURS.items() if path.name in files}
+        assert names & FORBIDDEN <= allowed, path.name
+
+
+def test_a_source_sends_nothing_but_sparkplug_rebirth_commands() -> None:
+    sent = [
+        ast.unparse(node)
+        for path in (PACKAGE / "sources").glob("mqtt*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"send", "publish"}
+        and path.name != "mqtt_link.py"
+    ]
+
+    assert len(sent) == 1
+    assert re.fullmatch(r"self\.link\.send\(topic, rebirth_command\(.*\)\)", sent[0])

@@ -10,13 +10,12 @@ from pydantic import BaseModel
 
 from edge_agent.errors import SettingsError
 from edge_agent.settings import (
-    MqttSettings,
-    MqttTopicSettings,
     OutboxSettings,
     Settings,
     UplinkSettings,
 )
 from edge_agent.settings_file import SAMPLE_CONFIG, load_settings, read_secret
+from edge_agent.settings_mqtt import MqttSettings, MqttSignalSettings, MqttTopicSettings
 from edge_agent.settings_opcua import (
     Monitoring,
     OpcuaNodeSettings,
@@ -59,9 +58,9 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
     lines = SAMPLE.splitlines()
     models: list[type[BaseModel]] = [
         Settings, UplinkSettings, OutboxSettings, OpcuaSettings, OpcuaNodeSettings, MqttSettings,
-        MqttTopicSettings, StatusSettings,
+        MqttTopicSettings, MqttSignalSettings, StatusSettings,
     ]  # fmt: skip
-    tables = {"uplink", "outbox", "status", "opcua", "mqtt", "nodes", "topics"}
+    tables = {"uplink", "outbox", "status", "opcua", "mqtt", "nodes", "topics", "signals"}
 
     for name in {name for model in models for name in model.model_fields} - tables:
         places = [n for n, line in enumerate(lines) if line.startswith(f"{name} = ")]
@@ -156,9 +155,8 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
         (
             '{machine}/telemetry"\n',
             '+/telemetry"\n',
-            "edge.toml, mqtt[0].topics[0].topic: 'plant/mill-7/+/telemetry' does not have "
-            "{machine} as exactly one of its levels and plain text as the others; write for "
-            "example plant/mill-7/{machine}/telemetry",
+            "edge.toml, mqtt[0].topics[0].topic: 'plant/mill-7/+/telemetry' names no machine; "
+            "write {machine} for the level that names it, or give machine",
         ),
         (
             'site = "mill-7"',
