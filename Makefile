@@ -36,6 +36,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# What the benchmarks measure against.
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@touch $@
+
 setup: $(VENV)/.dev ## prepare .venv with everything needed for development
 
 demo: $(VENV)/.runtime ## simulated plant to renewal risk, in your browser (make demo ARGS=--check to verify and stop)
@@ -59,7 +64,7 @@ fix: $(VENV)/.dev ## format and mend what can be mended by machine
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## run every benchmark (one: .venv/bin/python -m tests.benchmarks NAME)
+bench: $(VENV)/.bench ## run every benchmark (one: .venv/bin/python -m tests.benchmarks NAME)
 	@$(BIN)/python -m tests.benchmarks
 
 docs: $(VENV)/.dev ## rewrite the generated reference pages

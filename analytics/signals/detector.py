@@ -1,173 +1,52 @@
 """One score and one alarm for each machine, every tick, for a whole fleet at once.
 
-Robust deviations from each machine's own baseline are smoothed (an EWMA control chart), the
-largest of a machine's signals is held against the level that a healthy machine rarely passes,
-and an alarm needs that to happen in ``alarm_k`` of the last ``alarm_n`` ticks. Scoring a block
-*is* the tick looped over time, so stream and replay agree to the last bit.
+Robust deviations from each machine's own baseline go through four charts per signal (a single
+deviation, EWMA, two-sided CUSUM, Page-Hinkley) and two per machine (Hotelling's T² and SPE).
+Each is divided by the value that a healthy machine rarely passes; the largest ratio makes the
+score, and an alarm needs it at the limit in ``alarm_k`` of the last ``alarm_n`` ticks. Scoring a
+block *is* the tick looped over time, so stream and replay agree to the last bit.
 """
 
-from dataclasses import dataclass
-from typing import Final
-
 import numpy as np
-import numpy.typing as npt
-from scipy.special import ndtri
 
-from analytics.arrays import BoolArray, DomainError, Float32Array, FloatArray, ShapeError
+from analytics.arrays import BoolArray, DomainError, Float32Array, ShapeError
+from analytics.signals import kernels
 from analytics.signals.baseline import Baseline
+from analytics.signals.detector_state import (
+    ALARM_SCORE,
+    RESET_REASONS,
+    AnomalyScores,
+    AnomalyTick,
+    DetectorSettings,
+    DetectorState,
+    FleetStatistics,
+    ResetReason,
+)
+from analytics.signals.limits import DetectorLimits, reciprocal, smoothed_spread, theory_limits
+from analytics.signals.projection import Projection
 
-ALARM_SCORE: Final = 0.5
-"""Score at the alarm limit."""
-
-_MEDIAN_VARIANCE: Final = np.pi / 2
-"""Variance of a median over that of a mean, for a normal distribution."""
-
-_LONGEST_REGISTER: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorSettings:
-    """How the detector weighs evidence.
-
-    Parameters
-    ----------
-    alpha : float
-        Weight of the newest sample in the smoothed deviation. [1/tick]
-    z_clip : float
-        Deviations beyond this many standard deviations count as this many, so that one wild
-        sample can't raise an alarm alone.
-    false_alarm_ratio : float
-        How often a healthy machine's score may pass 0.5, per tick, before persistence.
-    alarm_k, alarm_n : int
-        An alarm is raised when the score is 0.5 or more in `alarm_k` of the last `alarm_n`
-        ticks, and cleared when it is below `clear_score` in as many. ``2 * alarm_k > alarm_n``.
-    clear_score : float
-        Up to 0.5; the gap between the two keeps an alarm from flickering.
-
-    Raises
-    ------
-    DomainError
-        If a setting is out of its range.
-    """
-
-    alpha: float = 0.2
-    z_clip: float = 8.0
-    false_alarm_ratio: float = 1e-4
-    alarm_k: int = 4
-    alarm_n: int = 6
-    clear_score: float = 0.35
-
-    def __post_init__(self) -> None:
-        checks = {
-            f"alpha is {self.alpha}; write a weight above 0 and up to 1": 0 < self.alpha <= 1,
-            f"z_clip is {self.z_clip}; write a number above 0": self.z_clip > 0,
-            f"false_alarm_ratio is {self.false_alarm_ratio}; write a ratio between 0 and 1": (
-                0 < self.false_alarm_ratio < 1
-            ),
-            f"alarm_k and alarm_n are {self.alarm_k} and {self.alarm_n}; write more than half "
-            f"of at most {_LONGEST_REGISTER} ticks, for example 4 of 6": (
-                self.alarm_k <= self.alarm_n <= _LONGEST_REGISTER
-                and 2 * self.alarm_k > self.alarm_n
-            ),
-            f"clear_score is {self.clear_score}; write a score from 0 to {ALARM_SCORE}": (
-                0 <= self.clear_score <= ALARM_SCORE
-            ),
-        }
-        for problem, is_fine in checks.items():
-            if not is_fine:
-                msg = f"DetectorSettings: {problem}"
-                raise DomainError(msg)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnomalyTick:
-    """What the detector thinks after one tick.
-
-    Parameters
-    ----------
-    score : ndarray of float32, shape (n_machines,)
-        0 as usual, 0.5 at the alarm limit, towards 1 far beyond; ``nan`` for a machine that has
-        no baseline or has not sent a sample yet.
-    z : ndarray of float32, shape (n_signals, n_machines)
-        Smoothed deviation of each signal in its own healthy standard deviations, signed; the
-        largest makes the score. ``nan`` where nothing is known.
-    is_alarm : ndarray of bool, shape (n_machines,)
-        Whether the machine is in alarm.
-    """
-
-    score: Float32Array
-    z: Float32Array
-    is_alarm: BoolArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnomalyScores:
-    """What the detector thinks at every time of a block, as in `AnomalyTick`.
-
-    Parameters
-    ----------
-    score : ndarray of float32, shape (n_times, n_machines)
-        Score of each machine.
-    z : ndarray of float32, shape (n_times, n_signals, n_machines)
-        Smoothed deviation of each signal.
-    is_alarm : ndarray of bool, shape (n_times, n_machines)
-        Whether the machine is in alarm.
-    """
-
-    score: Float32Array
-    z: Float32Array
-    is_alarm: BoolArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DetectorState:
-    """All that a detector remembers from tick to tick.
-
-    Parameters
-    ----------
-    smoothed : ndarray of float32, shape (n_signals, n_machines)
-        EWMA of the deviations.
-    is_seen : ndarray of bool, shape (n_signals, n_machines)
-        Whether a sample has come yet.
-    over, calm : ndarray of uint32, shape (n_machines,)
-        The last ticks as bits, newest lowest: at or over the alarm limit; below `clear_score`.
-    is_alarm : ndarray of bool, shape (n_machines,)
-        Whether the machine is in alarm.
-    """
-
-    smoothed: Float32Array
-    is_seen: BoolArray
-    over: npt.NDArray[np.uint32]
-    calm: npt.NDArray[np.uint32]
-    is_alarm: BoolArray
-
-    def copy(self) -> "DetectorState":
-        """Copy every array.
-
-        Returns
-        -------
-        DetectorState
-            Shares nothing with this one.
-        """
-        return DetectorState(
-            self.smoothed.copy(),
-            self.is_seen.copy(),
-            self.over.copy(),
-            self.calm.copy(),
-            self.is_alarm.copy(),
-        )
+__all__ = [
+    "ALARM_SCORE",
+    "AnomalyDetector",
+    "AnomalyScores",
+    "AnomalyTick",
+    "DetectorSettings",
+    "DetectorState",
+    "FleetStatistics",
+    "ResetReason",
+    "score_block",
+]
 
 
 class AnomalyDetector:
     """Streaming detector over all machines of one kind.
 
-    A missing sample leaves its signal's smoothed deviation where it is. A tick in which a
-    machine sends nothing leaves all of that machine's state, its alarm too, as it was. A signal
-    without a baseline is not looked at.
+    A missing sample leaves its signal's charts where they are. A tick in which a machine sends
+    nothing leaves all of that machine's state, its alarm too, as it was. A signal without a
+    baseline is not looked at; a machine with none has no score (``nan``).
 
-    The alarm limit follows from `DetectorSettings.false_alarm_ratio` for independent normal
-    signals. The spread of a smoothed deviation is that of an EWMA over a first-order
-    autoregressive signal [1]_, widened by what a baseline from few samples can't know.
+    Samples may come irregularly: say in `tick` how many usual steps have passed, and the
+    averages forget accordingly.
 
     Parameters
     ----------
@@ -175,12 +54,15 @@ class AnomalyDetector:
         What is usual, of shape (n_signals, n_machines).
     settings : DetectorSettings
         How to weigh evidence.
+    limits : DetectorLimits, optional
+        Where healthy ends; `theory_limits` unless told, which look at the EWMA alone.
+    projection : Projection, optional
+        The plane in which healthy machines move, for T² and SPE.
 
-    References
-    ----------
-    .. [1] C.-W. Lu and M. R. Reynolds, "EWMA control charts for monitoring the mean of
-       autocorrelated processes", Journal of Quality Technology, vol. 31, no. 2,
-       pp. 166-188, 1999.
+    Raises
+    ------
+    ShapeError
+        If limits or projection are of other signals or machines.
 
     Examples
     --------
@@ -193,40 +75,80 @@ class AnomalyDetector:
     [False, False, False, True, True]
     """
 
-    def __init__(self, baseline: Baseline, settings: DetectorSettings) -> None:
-        self._settings = settings
-        self._alpha = np.float32(settings.alpha)
-        self._z_clip = np.float32(settings.z_clip)
-        self._clear_score = np.float32(settings.clear_score)
-        self._register_mask = np.uint32((1 << settings.alarm_n) - 1)
-        self._centre = baseline.centre.astype(np.float32)
-        self._per_scale = _reciprocal(baseline.scale)
-        self._per_spread = _reciprocal(_smoothed_spread(baseline, settings.alpha))
-        self._limit_squared = _alarm_limit(baseline, settings.false_alarm_ratio) ** 2
+    def __init__(
+        self,
+        baseline: Baseline,
+        settings: DetectorSettings,
+        *,
+        limits: DetectorLimits | None = None,
+        projection: Projection | None = None,
+    ) -> None:
+        limits = theory_limits(baseline, settings) if limits is None else limits
         shape: tuple[int, ...] = baseline.centre.shape
-        self._state = DetectorState(
-            smoothed=np.zeros(shape, np.float32),
-            is_seen=np.zeros(shape, np.bool_),
-            over=np.zeros(shape[1], np.uint32),
-            calm=np.zeros(shape[1], np.uint32),
-            is_alarm=np.zeros(shape[1], np.bool_),
-        )
+        _check_parts(shape, limits, projection)
+        self._settings = settings
+        self._clear_score = np.float32(settings.clear_score)
+        self._centre = baseline.centre.astype(np.float32)
+        self._per_scale = reciprocal(baseline.scale)
+        self._per_spread = reciprocal(smoothed_spread(baseline, settings.alpha))
+        self._per_limit = {
+            name: reciprocal(getattr(limits, name))
+            for name in ("z", "ewma", "cusum", "drift", "t2", "spe")
+        }
+        self._watches = {
+            name: bool(np.isfinite(getattr(limits, name)).any()) for name in self._per_limit
+        }
+        self._loadings = self._per_variance = None
+        if projection is not None:
+            self._loadings = projection.loadings.astype(np.float32)
+            self._per_variance = reciprocal(projection.variance)[:, np.newaxis]
+        self._state = DetectorState.new(shape[0], shape[1], settings)
+        self._is_all_seen = False
+        self._make_scratch(shape, limits)
+
+    def _make_scratch(self, shape: tuple[int, ...], limits: DetectorLimits) -> None:
+        n_machines = shape[1]
+        self._highest = np.full(shape, self._settings.z_clip, np.float32)
+        self._lowest = -self._highest
+        # Twice the limit: an alarm outlasts its cause by a bounded time.
+        bounds = np.stack([limits.cusum, limits.cusum, limits.drift, limits.drift])
+        bounds = np.where(np.isfinite(bounds), 2.0 * bounds, np.inf)
+        up = np.array([True, False, True, False])[:, np.newaxis, np.newaxis]
+        self._sums_highest = np.where(up, bounds, 0.0).astype(np.float32)
+        self._sums_lowest = np.where(up, 0.0, -bounds).astype(np.float32)
+        cusum, drift = self._per_limit["cusum"], self._per_limit["drift"]
+        self._per_sum_limit = np.stack([cusum, -cusum, drift, -drift])
+        self._slacks = np.empty((2, *shape), np.float32)
+        self._slacks[0], self._slacks[1] = self._settings.cusum_slack, self._settings.drift_slack
+        self._masked_slacks = np.empty_like(self._slacks)
         self._z = np.zeros(shape, np.float32)
         self._present = np.zeros(shape, np.bool_)
-        self._peak = np.zeros(shape[1], np.float32)
+        self._presence = np.zeros(shape, np.float32)
+        self._ratios = np.zeros((2 + kernels.N_SUMS, *shape), np.float32)
+        self._scratch = np.zeros((kernels.N_SUMS, *shape), np.float32)
+        n_components = 0 if self._loadings is None else self._loadings.shape[0]
+        self._along = np.zeros((n_components, n_machines), np.float32)
+        self._whole = np.zeros((2, n_machines), np.float32)
+        self._per_whole_limit = np.stack([self._per_limit["t2"], self._per_limit["spe"]])
+        self._peak = np.zeros(n_machines, np.float32)
+        self._evidence = np.zeros(n_machines, np.bool_)
+        self._bits = np.zeros((2, n_machines), np.bool_)
+        self._shifted = np.zeros((2, n_machines), self._settings.register_type)
 
     @property
-    def limit(self) -> Float32Array:
-        """Smoothed deviation at which each machine's score is 0.5, of shape (n_machines,)."""
-        return np.sqrt(self._limit_squared)
+    def watches_sums(self) -> bool:
+        """Whether a limit of CUSUM or Page-Hinkley is set."""
+        return self._watches["cusum"] or self._watches["drift"]
 
-    def tick(self, x: Float32Array) -> AnomalyTick:
+    def tick(self, x: Float32Array, *, n_steps: float = 1.0) -> AnomalyTick:
         """Take one sample of every signal of every machine.
 
         Parameters
         ----------
         x : ndarray of float32, shape (n_signals, n_machines)
             Samples of this tick, each in its signal's unit; ``nan`` or infinite where missing.
+        n_steps : float
+            Time since the last tick in usual steps. [steps]
 
         Returns
         -------
@@ -237,60 +159,133 @@ class AnomalyDetector:
         ------
         ShapeError
             If `x` has not the shape of the baseline.
+        DomainError
+            If no time has passed.
         """
         if x.shape != self._z.shape:
             msg = (
                 f"AnomalyDetector.tick: x has shape {x.shape} but the baseline has "
-                f"{self._z.shape}; give one sample per signal and machine"
+                f"{self._z.shape}; give one sample per signal and machine. For machines that "
+                "joined, make a detector with their baselines too and restore "
+                "snapshot().joined(...) into it"
             )
             raise ShapeError(msg)
+        if not 0 < n_steps < np.inf:
+            msg = (
+                f"AnomalyDetector.tick: n_steps is {n_steps}; time must move on between ticks, "
+                "so drop repeated samples and sort late ones in"
+            )
+            raise DomainError(msg)
+        n_machines = x.shape[1]
         out = AnomalyTick(
-            np.empty(x.shape[1], np.float32),
+            np.empty(n_machines, np.float32),
             np.empty(x.shape, np.float32),
-            np.empty(x.shape[1], np.bool_),
+            np.empty(x.shape, np.float32),
+            np.empty(n_machines, np.bool_),
         )
-        self._step(x, out.score, out.z, out.is_alarm)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._advance(x, n_steps)
+            self._judge(out.score, out.z, out.signal_ratio, out.is_alarm)
         return out
 
-    def _step(
-        self, x: Float32Array, score: Float32Array, z_out: Float32Array, is_alarm: BoolArray
-    ) -> None:
-        """One tick, in place on the state, written into the given arrays."""
-        state, z, present = self._state, self._z, self._present
-        # nan and inf run through and are masked; a value too large for float32 becomes inf.
+    def statistics(self, x: Float32Array) -> FleetStatistics:
+        """Take one sample like `tick`, and give the bare statistics without judging them.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n_signals, n_machines)
+            Samples of this tick; ``nan`` or infinite where missing.
+
+        Returns
+        -------
+        FleetStatistics
+            From which limits are measured; ``nan`` where the sample is missing.
+        """
         with np.errstate(invalid="ignore", over="ignore"):
-            np.subtract(x, self._centre, out=z)
-            z *= self._per_scale
-        np.isfinite(z, out=present)
-        np.clip(z, -self._z_clip, self._z_clip, out=z)
-        z -= state.smoothed
-        z *= self._alpha
-        np.add(state.smoothed, z, out=state.smoothed, where=present)
-        np.logical_or(state.is_seen, present, out=state.is_seen)
+            self._advance(x, 1.0, with_sums=True)
+        state, missing = self._state, ~self._present
+        sums = state.sums
+        of_signals = (
+            np.abs(self._z),
+            np.abs(state.smoothed),
+            np.maximum(sums[0], -sums[1]),
+            np.maximum(sums[2], -sums[3]),
+        )
+        is_silent = missing.all(axis=0)
+        of_machines = (self._whole[0].copy(), self._whole[1].copy())
+        for part in of_signals:
+            part[missing] = np.nan
+        for whole in of_machines:
+            whole[is_silent] = np.nan
+        return FleetStatistics(*of_signals, *of_machines)
 
+    def _advance(self, x: Float32Array, n_steps: float, *, with_sums: bool = False) -> None:
+        """Move the state by one tick, in place."""
+        state, settings, z, scratch = self._state, self._settings, self._z, self._scratch
+        alpha, drift = settings.alpha, settings.drift_alpha
+        if n_steps != 1.0:
+            alpha, drift = 1.0 - (1.0 - alpha) ** n_steps, 1.0 - (1.0 - drift) ** n_steps
+        is_complete = kernels.standardise(
+            x, self._centre, self._per_scale, self._highest, self._lowest,
+            z=z, present=self._present, presence=self._presence,
+        )  # fmt: skip
+        presence = None if is_complete else self._presence
+        kernels.smooth(state.smoothed, z, np.float32(alpha), presence, scratch=scratch[0])
+        if with_sums or self.watches_sums:
+            kernels.add_to_sums(
+                state.sums, state.slow_mean, z, presence,
+                slacks=self._slacks, drift_weight=np.float32(drift), lowest=self._sums_lowest,
+                highest=self._sums_highest, scratch=scratch, masked_slacks=self._masked_slacks,
+            )  # fmt: skip
+        if self._loadings is not None and self._per_variance is not None:
+            kernels.project(
+                z, self._loadings, self._per_variance, along=self._along, t2=self._whole[0],
+                spe=self._whole[1], scratch=scratch[0],
+            )  # fmt: skip
+        if not self._is_all_seen:
+            np.logical_or(state.is_seen, self._present, out=state.is_seen)
+            self._is_all_seen = bool(state.is_seen.all())
+
+    def _judge(
+        self,
+        score: Float32Array,
+        z_out: Float32Array,
+        ratio: Float32Array,
+        is_alarm: BoolArray,
+    ) -> None:
+        """Hold the state against the limits, and write what it means."""
+        state, ratios = self._state, self._ratios
         np.multiply(state.smoothed, self._per_spread, out=z_out)
-        np.copyto(z_out, np.float32(np.nan), where=~state.is_seen)
-        np.abs(z_out, out=z)
-        np.fmax.reduce(z, axis=0, initial=np.nan, out=self._peak)
-        np.square(self._peak, out=self._peak)
-        np.add(self._peak, self._limit_squared, out=score)
-        np.divide(self._peak, score, out=score)
-        self._remember(score, np.logical_or.reduce(present, axis=0))
-        is_alarm[...] = state.is_alarm
-
-    def _remember(self, score: Float32Array, has_evidence: BoolArray) -> None:
-        """Shift this tick into the registers and raise or clear alarms."""
-        state = self._state
-        for register, bit in (
-            (state.over, score >= ALARM_SCORE),
-            (state.calm, score < self._clear_score),
-        ):
-            shifted = (register << np.uint32(1)) | bit
-            np.bitwise_and(shifted, self._register_mask, out=register, where=has_evidence)
-        k = self._settings.alarm_k
-        np.logical_or(state.is_alarm, np.bitwise_count(state.over) >= k, out=state.is_alarm)
-        # k of n is more than half, so no register pair can both raise and clear.
-        state.is_alarm[np.bitwise_count(state.calm) >= k] = False
+        np.multiply(state.smoothed, self._per_limit["ewma"], out=ratios[0])
+        np.multiply(self._z, self._per_limit["z"], out=ratios[1])
+        np.abs(ratios[:2], out=ratios[:2])
+        if self.watches_sums:
+            np.multiply(state.sums, self._per_sum_limit, out=ratios[2:])
+            np.maximum.reduce(ratios, axis=0, out=ratio)
+        else:
+            np.maximum(ratios[0], ratios[1], out=ratio)
+        if not self._is_all_seen:
+            unseen = ~state.is_seen
+            np.copyto(z_out, np.float32(np.nan), where=unseen)
+            np.copyto(ratio, np.float32(np.nan), where=unseen)
+        peak = self._peak
+        np.fmax.reduce(ratio, axis=0, initial=np.nan, out=peak)
+        np.square(peak, out=peak)
+        if self._watches["t2"] or self._watches["spe"]:
+            # Both are squares of deviations already.
+            np.multiply(self._whole, self._per_whole_limit, out=self._whole)
+            np.maximum(peak, self._whole[0], out=peak)
+            np.maximum(peak, self._whole[1], out=peak)
+        np.add(peak, np.float32(1), out=score)
+        np.divide(peak, score, out=score)
+        np.logical_or.reduce(self._present, axis=0, out=self._evidence)
+        np.greater_equal(score, np.float32(ALARM_SCORE), out=self._bits[0])
+        np.less(score, self._clear_score, out=self._bits[1])
+        kernels.persist(
+            state.registers, state.is_alarm, self._bits, has_evidence=self._evidence,
+            k=self._settings.alarm_k, n=self._settings.alarm_n, scratch=self._shifted,
+        )  # fmt: skip
+        np.copyto(is_alarm, state.is_alarm)
 
     def snapshot(self) -> DetectorState:
         """Copy all that the detector remembers.
@@ -322,25 +317,101 @@ class AnomalyDetector:
             )
             raise ShapeError(msg)
         self._state = state.copy()
+        self._is_all_seen = bool(state.is_seen.all())
 
-    def reset(self, is_reset: BoolArray) -> None:
+    def reset(self, is_reset: BoolArray, reason: ResetReason = ResetReason.MAINTENANCE) -> None:
         """Forget machines that have been repaired; their alarms clear.
 
         Parameters
         ----------
         is_reset : ndarray of bool, shape (n_machines,)
             Which machines start afresh.
+        reason : ResetReason
+            Why; kept in the state.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one entry per machine.
         """
         state = self._state
-        state.smoothed[:, is_reset] = 0
+        if is_reset.shape != state.is_alarm.shape:
+            msg = (
+                f"AnomalyDetector.reset: is_reset has shape {is_reset.shape} but there are "
+                f"{state.is_alarm.size} machines; give one entry per machine"
+            )
+            raise ShapeError(msg)
+        for of_signals in (state.smoothed, state.slow_mean, state.sums):
+            of_signals[..., is_reset] = 0
         state.is_seen[:, is_reset] = False
-        state.over[is_reset] = 0
-        state.calm[is_reset] = 0
+        state.registers[:, is_reset] = 0
         state.is_alarm[is_reset] = False
+        state.reset_reason[is_reset] = RESET_REASONS.index(reason)
+        self._is_all_seen = False
+
+    def score(self, block: Float32Array) -> AnomalyScores:
+        """Take a block of ticks.
+
+        Parameters
+        ----------
+        block : ndarray of float32, shape (n_times, n_signals, n_machines)
+            Samples on an even grid, each in its signal's unit; ``nan`` or infinite where missing.
+
+        Returns
+        -------
+        AnomalyScores
+            What `tick` would have said at each time, to the last bit.
+
+        Raises
+        ------
+        ShapeError
+            If the block's signals and machines are not those of the baseline.
+        """
+        if block.shape[1:] != self._z.shape:
+            msg = (
+                f"AnomalyDetector.score: block has shape {block.shape} but the baseline has "
+                f"{self._z.shape}; give (n_times, n_signals, n_machines)"
+            )
+            raise ShapeError(msg)
+        n_times, n_signals, n_machines = block.shape
+        scores = AnomalyScores(
+            np.empty((n_times, n_machines), np.float32),
+            np.empty((n_times, n_signals, n_machines), np.float32),
+            np.empty((n_times, n_signals, n_machines), np.float32),
+            np.empty((n_times, n_machines), np.bool_),
+        )
+        rows = zip(block, scores.score, scores.z, scores.signal_ratio, scores.is_alarm, strict=True)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for x, *out in rows:
+                self._advance(x, 1.0)
+                self._judge(*out)
+        return scores
+
+
+def _check_parts(
+    shape: tuple[int, ...], limits: DetectorLimits, projection: Projection | None
+) -> None:
+    if limits.ewma.shape != shape:
+        msg = (
+            f"AnomalyDetector: limits have shape {limits.ewma.shape} but the baseline has {shape}; "
+            "measure them over the same signals and machines"
+        )
+        raise ShapeError(msg)
+    if projection is not None and projection.loadings.shape[1] != shape[0]:
+        msg = (
+            f"AnomalyDetector: the projection is of {projection.loadings.shape[1]} signals but the "
+            f"baseline has {shape[0]}; fit it over the same signals"
+        )
+        raise ShapeError(msg)
 
 
 def score_block(
-    block: Float32Array, baseline: Baseline, settings: DetectorSettings
+    block: Float32Array,
+    baseline: Baseline,
+    settings: DetectorSettings,
+    *,
+    limits: DetectorLimits | None = None,
+    projection: Projection | None = None,
 ) -> AnomalyScores:
     """Score a whole block: the tick looped over time, to the last bit.
 
@@ -352,58 +423,15 @@ def score_block(
         What is usual, of shape (n_signals, n_machines).
     settings : DetectorSettings
         How to weigh evidence.
+    limits : DetectorLimits, optional
+        Where healthy ends.
+    projection : Projection, optional
+        The plane in which healthy machines move.
 
     Returns
     -------
     AnomalyScores
         What `AnomalyDetector.tick` would have said at each time.
-
-    Raises
-    ------
-    ShapeError
-        If the block's signals and machines are not those of the baseline.
     """
-    if block.shape[1:] != baseline.centre.shape:
-        msg = (
-            f"score_block: block has shape {block.shape} but the baseline has "
-            f"{baseline.centre.shape}; give (n_times, n_signals, n_machines)"
-        )
-        raise ShapeError(msg)
-    n_times, n_signals, n_machines = block.shape
-    scores = AnomalyScores(
-        np.empty((n_times, n_machines), np.float32),
-        np.empty((n_times, n_signals, n_machines), np.float32),
-        np.empty((n_times, n_machines), np.bool_),
-    )
-    detector = AnomalyDetector(baseline, settings)
-    for t in range(n_times):
-        detector._step(block[t], scores.score[t], scores.z[t], scores.is_alarm[t])
-    return scores
-
-
-def _reciprocal(values: FloatArray) -> Float32Array:
-    """One over each value, ``nan`` staying ``nan``."""
-    return (1.0 / values).astype(np.float32)
-
-
-def _smoothed_spread(baseline: Baseline, alpha: float) -> FloatArray:
-    """Healthy standard deviation of the smoothed deviation, per unit of baseline scale."""
-    rho = (
-        np.zeros_like(baseline.centre)
-        if baseline.autocorrelation is None
-        else baseline.autocorrelation
-    )
-    kept = rho * (1.0 - alpha)
-    variance = alpha / (2.0 - alpha) * (1.0 + kept) / (1.0 - kept)
-    if baseline.n_samples is not None:
-        n_independent = np.maximum(baseline.n_samples, 1) * (1.0 - rho) / (1.0 + rho)
-        variance = variance + _MEDIAN_VARIANCE / n_independent
-    return np.sqrt(variance)
-
-
-def _alarm_limit(baseline: Baseline, false_alarm_ratio: float) -> Float32Array:
-    """Deviation that the largest of a healthy machine's signals passes that rarely."""
-    n_signals = np.isfinite(baseline.centre).sum(axis=0)
-    # Bonferroni: each signal gets its share of the machine's false alarms, on either side.
-    tail = false_alarm_ratio / (2.0 * np.maximum(n_signals, 1))
-    return np.asarray(-ndtri(tail), dtype=np.float32)
+    detector = AnomalyDetector(baseline, settings, limits=limits, projection=projection)
+    return detector.score(block)

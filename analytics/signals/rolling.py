@@ -1,4 +1,15 @@
-"""Averages that move along with time."""
+"""Averages that move along with time: windows put together from block ends and block starts.
+
+Nothing is ever subtracted from a running sum: each window is the end of one block of `window`
+steps and the start of the next, whose sums only ever grow [1]_, around a reference close to the
+data. So a long float32 series far from zero loses no digits, and a spike leaves no trace once it
+has left the window.
+
+References
+----------
+.. [1] M. van Herk, "A fast algorithm for local minimum and maximum filters on rectangular and
+   octagonal kernels", Pattern Recognition Letters, vol. 13, pp. 517-521, 1992.
+"""
 
 import math
 from typing import Final, TypeVar
@@ -6,23 +17,28 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from analytics.arrays import DomainError, FloatArray
+from analytics.arrays import BoolArray, DomainError, FloatArray
 
 FloatT = TypeVar("FloatT", np.float32, np.float64)
 
-_CHUNK_VALUES: Final = 1 << 20
-"""Values worked on at once: a few arrays of this size stay near the cache."""
+_COLUMNS: Final = 8192
+"""Series worked on at once: a few blocks of this width stay in the cache."""
+
+_FAR: Final = 8.0
+"""The reference follows when a block's middle is this many of its spreads away from it."""
+
+_EWMA_ROWS: Final = 64
+"""Rows after which it is seen whether a sample was missing."""
 
 
 def rolling_mean_std(
-    values: npt.NDArray[FloatT], window: int, *, min_samples: int = 2
+    values: npt.NDArray[FloatT],
+    window: int,
+    *,
+    min_samples: int = 2,
+    out: tuple[npt.NDArray[FloatT], npt.NDArray[FloatT]] | None = None,
 ) -> tuple[npt.NDArray[FloatT], npt.NDArray[FloatT]]:
     """Mean and standard deviation over the last `window` steps, for every series at once.
-
-    Nothing is ever subtracted from a running sum: each window is put together from the end of
-    one block of `window` steps and the start of the next, whose sums only ever grow, around a
-    reference inside the block [1]_, with the update of [2]_. So a long series far from zero
-    loses no digits.
 
     Parameters
     ----------
@@ -32,6 +48,8 @@ def rolling_mean_std(
         Length of the window. [steps]
     min_samples : int
         Fewer present samples than this give ``nan``; the first windows are shorter.
+    out : tuple of ndarray, optional
+        Contiguous arrays to write into; fresh memory costs as much as the sums themselves.
 
     Returns
     -------
@@ -44,15 +62,6 @@ def rolling_mean_std(
     ------
     DomainError
         If the window or `min_samples` is below 1.
-
-    References
-    ----------
-    .. [1] M. van Herk, "A fast algorithm for local minimum and maximum filters on rectangular
-       and octagonal kernels", Pattern Recognition Letters, vol. 13, pp. 517-521, 1992: the
-       two-pass split of windows into block ends and block starts.
-    .. [2] T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for computing the sample
-       variance: analysis and recommendations", The American Statistician, vol. 37, no. 3,
-       pp. 242-247, 1983.
 
     Examples
     --------
@@ -68,70 +77,142 @@ def rolling_mean_std(
         raise DomainError(msg)
     n_times = values.shape[0]
     flat = values.reshape(n_times, math.prod(values.shape[1:]))
-    mean, std = np.empty_like(flat), np.empty_like(flat)
+    dtype = values.dtype
+    into = (np.empty(values.shape, dtype), np.empty(values.shape, dtype)) if out is None else out
+    mean, std = (part.reshape(flat.shape) for part in into)
     window = min(window, max(n_times, 1))
-    n_columns = max(1, _CHUNK_VALUES // max(1, n_times + window))
-    for start in range(0, flat.shape[1], n_columns):
-        columns = slice(start, start + n_columns)
-        mean[:, columns], std[:, columns] = _rolling(flat[:, columns], window, min_samples)
-    return mean.reshape(values.shape), std.reshape(values.shape)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, flat.shape[1], _COLUMNS):
+            columns = slice(start, start + _COLUMNS)
+            _MeanStd(flat[:, columns], window, min_samples).roll(mean[:, columns], std[:, columns])
+    return into
 
 
-def _rolling(
-    values: npt.NDArray[np.floating], window: int, min_samples: int
-) -> tuple[FloatArray, FloatArray]:
-    """`rolling_mean_std` of a few columns, in float64."""
-    n_times, n_columns = values.shape
-    # One block of nothing before the first: then every window is an end and a start.
-    n_blocks = 1 + -(-n_times // window)
-    padded = np.full((n_blocks * window, n_columns), np.nan)
-    padded[window : window + n_times] = values
-    blocks = padded.reshape(n_blocks, window, n_columns)
-    present = np.isfinite(blocks)
-    count = present.sum(axis=1, keepdims=True)
-    blocks = np.where(present, blocks, 0.0)
-    reference = blocks.sum(axis=1, keepdims=True) / np.maximum(count, 1)
-    shifted = np.where(present, blocks - reference, 0.0)
+class _MeanStd:
+    """`rolling_mean_std` of a few columns: sums, sums of squares and, with gaps, counts."""
 
-    starts = _moments(present, shifted, reference)
-    ends = _moments(present[:, ::-1], shifted[:, ::-1], reference)
-    # The window that ends at offset o of a block holds o + 1 steps of it, and before them the
-    # last window - 1 - o steps of the block before: none for the last offset.
-    n_b, mean_b, spread_b = (part[1:] for part in starts)
-    n_a, mean_a, spread_a = (_ends_before(part[:-1]) for part in ends)
-    n = n_a + n_b
-    share_a = n_a / np.maximum(n, 1)
-    gap = np.where((n_a > 0) & (n_b > 0), mean_a - mean_b, 0.0)
-    mean = np.where(n_b > 0, mean_b + gap * share_a, mean_a)
-    spread = spread_a + spread_b + gap**2 * share_a * n_b
-    std = np.sqrt(np.maximum(spread, 0.0) / np.maximum(n, 1))
-    too_few = n < min_samples
-    mean[too_few] = np.nan
-    std[too_few] = np.nan
-    shape = (-1, n_columns)
-    return mean.reshape(shape)[:n_times], std.reshape(shape)[:n_times]
+    def __init__(self, values: npt.NDArray[np.floating], window: int, min_samples: int) -> None:
+        self._values = values
+        self._window = window
+        self._min_samples = min_samples
+        n_columns = values.shape[1]
+        # A sum is finite only if all that went into it was.
+        self._has_gaps = not bool(np.isfinite(np.add.reduce(values, axis=0)).all())
+        n_parts = 3 if self._has_gaps else 2
+        dtype = values.dtype
+        # The parts of a step lie side by side, so that one addition takes them all.
+        self._block = np.zeros((window + 1, n_parts, n_columns), dtype)
+        # Row o: sums over the steps o to the last of the block before.
+        self._tails = np.zeros((window + 1, n_parts, n_columns), dtype)
+        self._sums = np.zeros((window, n_parts, n_columns), dtype)
+        self._reference = _first_present(values)
+        # The block before the first is empty; every later one is full.
+        self._n_in_tails = np.zeros((window + 1, 1), dtype)
+
+    def roll(self, mean: npt.NDArray[np.floating], std: npt.NDArray[np.floating]) -> None:
+        window = self._window
+        for start in range(0, self._values.shape[0], window):
+            rows = slice(start, start + window)
+            x = self._values[rows]
+            self._load(x)
+            self._add_up(x.shape[0])
+            self._finish(mean[rows], std[rows], is_first=start == 0)
+            self._block, self._tails = self._tails, self._block
+            self._n_in_tails[:, 0] = np.arange(window, -1, -1)
+
+    def _load(self, x: npt.NDArray[np.floating]) -> None:
+        """Put a block relative to the reference, which follows where the data went far."""
+        n_rows = x.shape[0]
+        present = np.isfinite(x) if self._has_gaps else None
+        self._follow(x, present)
+        shifted, squares = self._block[:n_rows, 0], self._block[:n_rows, 1]
+        np.subtract(x, self._reference, out=shifted)
+        if present is not None:
+            np.copyto(shifted, 0, where=~present)
+            np.copyto(self._block[:n_rows, 2], present)
+        np.square(shifted, out=squares)
+        self._block[n_rows:] = 0
+
+    def _follow(self, x: npt.NDArray[np.floating], present: BoolArray | None) -> None:
+        first, middle, last = (x[place] for place in (0, x.shape[0] // 2, x.shape[0] - 1))
+        if present is not None:
+            first, middle, last = (
+                np.where(np.isfinite(part), part, self._reference) for part in (first, middle, last)
+            )
+        low, high = np.minimum(first, middle), np.maximum(first, middle)
+        median = np.maximum(low, np.minimum(high, last))
+        spread = np.maximum(high, last) - np.minimum(low, last)
+        is_far = np.abs(median - self._reference) > _FAR * spread
+        far = np.flatnonzero(is_far)
+        if not far.size:
+            return
+        shift = self._reference[far] - median[far]
+        n = self._tails[:, 2, far] if self._has_gaps else self._n_in_tails
+        sums = self._tails[:, 0, far]
+        self._tails[:, 1, far] += shift * (2 * sums + n * shift)
+        self._tails[:, 0, far] = sums + n * shift
+        self._reference[far] = median[far]
+
+    def _add_up(self, n_rows: int) -> None:
+        """Sum each window: the start of this block so far, and the end of the one before."""
+        block = self._block
+        head = np.zeros_like(block[0])
+        for row, tail, total in zip(block[:n_rows], self._tails[1:], self._sums, strict=False):
+            np.add(head, row, out=head)
+            np.add(head, tail, out=total)
+        for row in range(n_rows - 2, -1, -1):
+            np.add(block[row], block[row + 1], out=block[row])
+
+    def _finish(
+        self,
+        mean: npt.NDArray[np.floating],
+        std: npt.NDArray[np.floating],
+        *,
+        is_first: bool,
+    ) -> None:
+        n_rows = mean.shape[0]
+        total, squares = self._sums[:n_rows, 0], self._sums[:n_rows, 1]
+        n: npt.NDArray[np.floating]
+        if self._has_gaps:
+            n = self._sums[:n_rows, 2]
+        else:
+            n = np.full((n_rows, 1), self._window, mean.dtype)
+            if is_first:
+                n[:, 0] = np.arange(1, n_rows + 1)
+        per_n = np.asarray(1, mean.dtype) / np.maximum(n, 1)
+        np.multiply(total, per_n, out=mean)
+        np.multiply(squares, per_n, out=squares)
+        np.square(mean, out=std)
+        np.subtract(squares, std, out=std)
+        # Rounding may leave a trace below zero.
+        np.abs(std, out=std)
+        np.sqrt(std, out=std)
+        np.add(mean, self._reference, out=mean)
+        if self._has_gaps or is_first:
+            too_few = np.broadcast_to(n < self._min_samples, mean.shape)
+            mean[too_few] = np.nan
+            std[too_few] = np.nan
 
 
-def _moments(
-    present: npt.NDArray[np.bool_], shifted: FloatArray, reference: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Count, mean and summed squared deviation of each growing part of each block."""
-    n = np.cumsum(present, axis=1, dtype=np.float64)
-    total = np.cumsum(shifted, axis=1)
-    at_least_one = np.maximum(n, 1.0)
-    spread = np.cumsum(shifted**2, axis=1) - total**2 / at_least_one
-    return n, reference + total / at_least_one, spread
-
-
-def _ends_before(part: FloatArray) -> FloatArray:
-    """Line up block ends of window - 1, ..., 1, 0 steps with the offsets they precede."""
-    lined_up = np.zeros_like(part)
-    lined_up[:, :-1] = part[:, -2::-1]
-    return lined_up
+def _first_present(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """First sample of each column, 0 where there is none."""
+    if values.shape[0] == 0:
+        return np.zeros(values.shape[1], values.dtype)
+    first: npt.NDArray[np.floating] = values[0].copy()
+    missing = np.flatnonzero(~np.isfinite(first))
+    if missing.size:
+        present = np.isfinite(values[:, missing])
+        found = values[present.argmax(axis=0), missing]
+        first[missing] = np.where(present.any(axis=0), found, 0)
+    return first
 
 
 def ewma(
-    values: npt.NDArray[FloatT], alpha: float | FloatArray, *, warm_start: bool = False
+    values: npt.NDArray[FloatT],
+    alpha: float | FloatArray,
+    *,
+    warm_start: bool = False,
+    out: npt.NDArray[FloatT] | None = None,
 ) -> npt.NDArray[FloatT]:
     """Exponentially weighted moving average along time, for every series at once.
 
@@ -147,6 +228,8 @@ def ewma(
     warm_start : bool
         Take the plain mean until the memory is full, so that the first sample, one noisy value,
         does not colour everything after it.
+    out : ndarray, optional
+        Array to write into; fresh memory costs as much as the averages themselves.
 
     Returns
     -------
@@ -173,23 +256,68 @@ def ewma(
         msg = f"ewma: alpha is {alpha}; give a weight above 0 and up to 1"
         raise DomainError(msg)
     series: tuple[int, ...] = np.broadcast_shapes(values.shape[1:], weight.shape)
-    out = np.empty((values.shape[0], *series), dtype=values.dtype)
+    out = np.empty((values.shape[0], *series), dtype=values.dtype) if out is None else out
     state = np.full(series, np.nan, dtype=values.dtype)
-    moved = np.empty_like(state)
-    n_seen = np.zeros(values.shape[1:], dtype=values.dtype)
     # Infinite samples pass through the arithmetic before they are masked away.
     with np.errstate(invalid="ignore", over="ignore"):
-        for t in range(values.shape[0]):
-            present = np.isfinite(values[t])
-            np.subtract(values[t], state, out=moved)
-            if warm_start:
-                n_seen += present
-                moved *= np.maximum(weight, 1 / np.maximum(n_seen, 1))
-            else:
-                moved *= weight
-            moved += state
-            # The first present sample finds nan and takes its place.
-            np.copyto(moved, values[t], where=np.isnan(state))
-            np.copyto(state, moved, where=present)
-            out[t] = state
+        if warm_start:
+            _warm_ewma(values, weight, state, out)
+            return out
+        begin = 0
+        if values.shape[0] and np.isfinite(values[0]).all():
+            out[0] = values[0]
+            state, begin = out[0, ...], 1
+        for start in range(begin, values.shape[0], _EWMA_ROWS):
+            rows = slice(start, start + _EWMA_ROWS)
+            state = _ewma_rows(values[rows], weight, state, out[rows])
     return out
+
+
+def _ewma_rows(
+    values: npt.NDArray[FloatT],
+    weight: npt.NDArray[FloatT],
+    state: npt.NDArray[FloatT],
+    out: npt.NDArray[FloatT],
+) -> npt.NDArray[FloatT]:
+    """Average a few rows; return the state after them."""
+    if np.isfinite(state).all():
+        before = state
+        for t, x in enumerate(values):
+            moved = out[t, ...]
+            np.subtract(x, before, out=moved)
+            np.multiply(moved, weight, out=moved)
+            np.add(moved, before, out=moved)
+            before = moved
+        # A missing sample would have spoilt everything after it.
+        if np.isfinite(before).all():
+            return before
+    state = state.copy()
+    for t, x in enumerate(values):
+        moved = out[t, ...]
+        np.subtract(x, state, out=moved)
+        np.multiply(moved, weight, out=moved)
+        np.add(moved, state, out=moved)
+        # The first present sample finds nan and takes its place.
+        np.copyto(moved, x, where=np.isnan(state))
+        np.copyto(state, moved, where=np.isfinite(x))
+        np.copyto(moved, state)
+    return state
+
+
+def _warm_ewma(
+    values: npt.NDArray[FloatT],
+    weight: npt.NDArray[FloatT],
+    state: npt.NDArray[FloatT],
+    out: npt.NDArray[FloatT],
+) -> None:
+    n_seen = np.zeros(values.shape[1:], dtype=values.dtype)
+    for t, x in enumerate(values):
+        moved = out[t, ...]
+        present = np.isfinite(x)
+        n_seen += present
+        np.subtract(x, state, out=moved)
+        moved *= np.maximum(weight, 1 / np.maximum(n_seen, 1))
+        moved += state
+        np.copyto(moved, x, where=np.isnan(state))
+        np.copyto(state, moved, where=present)
+        np.copyto(moved, state)
