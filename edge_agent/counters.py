@@ -43,6 +43,12 @@ class Counters:
     """Sparkplug messages that never came, seen by a gap in their numbers."""
     rebirths_asked: int = 0
     """Times a Sparkplug node was asked for its births."""
+    reloads: int = 0
+    """Times that the settings were read again and taken."""
+    reloads_refused: int = 0
+    """Times that the settings were read again and refused, because something in them is wrong."""
+    heartbeats: int = 0
+    """Times that the agent's own counts were sent upstream."""
     faults: int = 0
     """Errors that the program did not expect; each is logged in full."""
 

@@ -160,6 +160,43 @@ class Runtime:
         """
         self._handle(SourceHeard(source))
 
+    # --- what is told of it (edge_agent.oncall) ------------------------------------------------
+
+    @property
+    def place(self) -> str:
+        """Where samples go."""
+        return self._uplink.place
+
+    @property
+    def n_parcels(self) -> int:
+        """Deliveries that are not durable yet."""
+        return len(self._parcels)
+
+    def lanes(self) -> list[tuple[Lane, Trouble, int]]:
+        """See how each lane of the uplink is.
+
+        Returns
+        -------
+        list of tuple of (Lane, Trouble, int)
+            Lane, what is wrong with it, and how many records the store has not answered for.
+        """
+        return [("backlog", self.uplink_trouble, len(self._core.uplink.in_flight))]
+
+    def ask_outbox(self, question: Callable[[Outbox], Result]) -> "asyncio.Future[Result]":
+        """Look at the outbox in the thread that owns it.
+
+        Parameters
+        ----------
+        question : callable
+            Reads, and changes nothing.
+
+        Returns
+        -------
+        asyncio.Future
+            The answer, or the outbox's error.
+        """
+        return self._disk.call(lambda: question(self._outbox))
+
     # --- running -------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge_agent.counters import Counters
-from edge_agent.errors import SourceError
+from edge_agent.errors import EdgeError
 from edge_agent.messages import Event, SourceAdded, SourceLost, SourceRemoved
 from edge_agent.ports import Intake, Source
 from edge_agent.watches import SourceWatch, loop_time_s
@@ -131,7 +131,8 @@ class Serving:
         try:
             await source.serve(watch)
             reason = f"{name}: ended without a reason"
-        except SourceError as error:
+        except EdgeError as error:
+            # Also a file of the settings that can't be read: somebody may mend it meanwhile.
             reason = str(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()

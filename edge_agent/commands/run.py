@@ -6,27 +6,19 @@ import contextlib
 import fcntl
 import logging
 import os
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edge_agent.agent import run_agent
 from edge_agent.commands.shared import EXIT_OK, add_config
-from edge_agent.core import AgentCore
-from edge_agent.counters import Counters
 from edge_agent.errors import SettingsError
 from edge_agent.outbox import Outbox
-from edge_agent.ports import Source
-from edge_agent.runtime import Runtime
-from edge_agent.settings import Settings
 from edge_agent.settings_file import load_settings, read_secret
-from edge_agent.sources.making import make_sources
-from edge_agent.uplink_http import HttpUplink
+from edge_agent.sources.making import prepare_sources
 
 if TYPE_CHECKING:
     from edge_agent.commands.shared import Commands
-
-logger = logging.getLogger("edge_agent")
 
 
 def add_to(commands: "Commands") -> None:
@@ -61,44 +53,10 @@ def _run(options: argparse.Namespace) -> int:
     logging.getLogger("asyncua").setLevel(logging.INFO if options.verbose else logging.CRITICAL)
     read_secret(settings.uplink.token_file)
     with _only_agent(settings.state_dir):
-        counters = Counters()
-        sources = make_sources(settings, counters)
+        prepare_sources(settings)
         outbox = Outbox(settings.outbox_path, settings.outbox.max_bytes)
-        core = AgentCore(
-            group_commit_s=settings.outbox.group_commit_ms / 1000,
-            max_body_bytes=settings.uplink.max_batch_bytes,
-            retry_max_s=settings.uplink.retry_max_s,
-        )
-        asyncio.run(_serve(core, outbox, settings, sources, counters))
+        asyncio.run(run_agent(settings, options.config, outbox))
     return EXIT_OK
-
-
-async def _serve(
-    core: AgentCore,
-    outbox: Outbox,
-    settings: Settings,
-    sources: Sequence[Source],
-    counters: Counters,
-) -> None:
-    runtime = Runtime(core, outbox, lambda _lane: HttpUplink(settings.uplink), sources, counters)
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-    def unexpected(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        logger.error(
-            "fault in the event loop: %s", context["message"], exc_info=context.get("exception")
-        )
-        counters.faults += 1
-
-    loop.set_exception_handler(unexpected)
-    logger.info(
-        "site %s: reading %s, sending to %s",
-        settings.site,
-        ", ".join(source.name for source in sources),
-        settings.uplink.url,
-    )
-    await runtime.run(stop)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from edge_agent.counters import Counters
 from edge_agent.keys import OwnKeys, ensure_keys
 from edge_agent.ports import Source
 from edge_agent.settings import Settings
+from edge_agent.settings_changes import sources_of
 from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.sources.mqtt import MqttSource
@@ -14,32 +15,49 @@ from edge_agent.sources.opcua import OpcuaSource
 logger = logging.getLogger(__name__)
 
 
-def make_sources(settings: Settings, counters: Counters) -> list[Source]:
-    """Make every source of the settings.
+def make_source(settings: Settings, name: str, counters: Counters) -> Source:
+    """Make one source of the settings.
 
     Parameters
     ----------
     settings : Settings
         All settings.
+    name : str
+        What it is called in logs, such as ``opcua hall-1``.
     counters : Counters
-        What the sources count in.
+        What it counts in.
 
     Returns
     -------
-    list of Source
-        OPC UA servers, then MQTT brokers, each in the order of the settings.
+    Source
+        Not connected yet.
 
     Raises
     ------
     SettingsError
         If the agent's own certificate can't be read or made.
     """
-    sources: list[Source] = []
+    one = sources_of(settings)[name]
+    if isinstance(one, MqttSettings):
+        return mqtt_source(settings, one, counters)
+    return opcua_source(settings, one, own_keys(settings), counters)
+
+
+def prepare_sources(settings: Settings) -> None:
+    """See that what sources of the settings have in common is there.
+
+    Parameters
+    ----------
+    settings : Settings
+        All settings.
+
+    Raises
+    ------
+    SettingsError
+        If the agent's own certificate can't be read or made.
+    """
     if settings.opcua:
-        keys = own_keys(settings)
-        sources += [opcua_source(settings, opcua, keys, counters) for opcua in settings.opcua]
-    sources += [mqtt_source(settings, mqtt, counters) for mqtt in settings.mqtt]
-    return sources
+        own_keys(settings)
 
 
 def own_keys(settings: Settings) -> OwnKeys:

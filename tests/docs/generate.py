@@ -130,8 +130,25 @@ def settings_page() -> str:
     return page
 
 
+def edge_metrics_page() -> str:
+    """Every metric of the edge agent, from the module that tells them."""
+    metrics = importlib.import_module("edge_agent.oncall.metrics")
+    page = HEADER + (
+        "# Metrics of the edge agent\n\nAnswered at `/metrics` in the text format of Prometheus; "
+        "[how the agent tells about itself](../edge-agent.md#how-it-tells-about-itself). Counters "
+        "begin at 0 when the agent is started, but for those of the outbox, which it keeps on "
+        "disk.\n\n| metric | kind | label | meaning |\n|---|---|---|---|\n"
+    )
+    for metric in metrics.all_metrics():
+        label = f"`{metric.label}`" if metric.label else ""
+        meaning = metric.meaning.replace("|", "/")
+        page += f"| `{metrics.PREFIX}{metric.name}` | {metric.kind} | {label} | {meaning} |\n"
+    return page
+
+
 PAGES: Final = {
     "docs/reference/command-line.md": command_line_page,
+    "docs/reference/edge-metrics.md": edge_metrics_page,
     "docs/reference/http-api.md": http_api_page,
     "docs/reference/settings.md": settings_page,
 }

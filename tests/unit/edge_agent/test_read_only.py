@@ -18,8 +18,13 @@ FORBIDDEN = {
     "import_xml", "register_server", "register_server2", "publish",
 }  # fmt: skip
 
-OURS = {"call": {"runtime.py", "worker.py"}, "publish": {"mqtt_link.py"}}
-"""`Worker.call` runs a function in a thread; what `MqttLink.send` is used for is tested below."""
+OURS = {
+    "call": {"runtime.py", "worker.py"},
+    "publish": {"mqtt_link.py"},
+    "write": {"status_server.py"},
+}
+"""`Worker.call` runs a function in a thread; what `MqttLink.send` is used for is tested below; the
+status server writes its answers."""
 
 
 def test_nothing_in_the_package_writes_to_a_machine_calls_it_or_publishes() -> None:
