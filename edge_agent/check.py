@@ -23,8 +23,8 @@ from edge_agent.sources.mqtt import MqttSource
 from edge_agent.sources.mqtt_link import MqttLink
 from edge_agent.sources.mqtt_security import ending_words, tls_context
 from edge_agent.sources.mqtt_words import refused_topic_words
-from edge_agent.sources.opcua import OpcuaSource
 from edge_agent.sources.opcua_link import CLIENT_ERRORS, OpcuaLink, words
+from edge_agent.sources.opcua_nodes import resolve_nodes
 from edge_agent.sources.opcua_values import decode_notifications
 from edge_agent.trust import trusted_certificates
 from edge_agent.uplink_http import HttpUplink
@@ -196,19 +196,12 @@ def _check_uplink(settings: Settings, place: str) -> Finding:
 async def _check_opcua(
     settings: Settings, opcua: OpcuaSettings, keys: OwnKeys, place: str
 ) -> list[Finding]:
-    source = OpcuaSource(
-        opcua,
-        tuple(settings.series(node) for node in opcua.nodes),
-        keys,
-        settings.state_dir,
-        Counters(),
-    )
     link = OpcuaLink(opcua, keys, settings.state_dir)
     try:
         await link.open()
         faults = [
             Finding(is_good=False, text=f"{place}.nodes[{position}].{problem}")
-            for position, problem in await _node_faults(source, link)
+            for position, problem in await _node_faults(opcua, settings, link)
         ]
     except EdgeError as error:
         return [Finding(is_good=False, text=f"{place}: {error}")]
@@ -218,35 +211,43 @@ async def _check_opcua(
         await link.end()
     n_good = len(opcua.nodes) - len(faults)
     text = f"{place}: {opcua.endpoint} answers, {n_good} of {len(opcua.nodes)} nodes can be read"
-    return [Finding(is_good=True, text=text), *faults]
+    return [Finding(is_good=True, text=text), *_server_certificate(link, place), *faults]
 
 
-async def _node_faults(source: OpcuaSource, link: OpcuaLink) -> list[tuple[int, str]]:
-    nodes = source.settings.nodes
-    uris = await link.client.get_namespace_array()
-    found = dict(source.resolve(uris))
-    faults = [
-        (
-            position,
-            f"node_id: the server does not know namespace {node.namespace_uri} or can't take the "
-            f"id; its namespaces are {', '.join(uris)}",
+def _server_certificate(link: OpcuaLink, place: str) -> Iterator[Finding]:
+    """Tell of a server's certificate that ends soon."""
+    certificate = link.server_certificate
+    if certificate is None:
+        return
+    end = certificate.not_valid_after_utc
+    if datetime.datetime.now(datetime.UTC) > end - WARN_BEFORE_END:
+        text = (
+            f"{place}: the server's certificate ends on {end:%Y-%m-%d}; renew it at the server and "
+            f"let it be trusted with `staybolt-edge trust` before"
         )
-        for position, node in enumerate(nodes)
-        if position not in found
-    ]
+        yield Finding(is_good=False, text=text)
+
+
+async def _node_faults(
+    opcua: OpcuaSettings, settings: Settings, link: OpcuaLink
+) -> list[tuple[int, str]]:
+    nodes = opcua.nodes
+    found, problems = await resolve_nodes(link.client, nodes)
+    keys = ["node_id" if node.browse_path is None else "browse_path" for node in nodes]
+    faults = [(position, f"{keys[position]}: {problem}") for position, problem in problems.items()]
     values = await link.client.uaclient.read_attributes(list(found.values()), ua.AttributeIds.Value)
     for position, value in zip(found, values, strict=True):
         status = value.StatusCode
         if status is not None and status.name.startswith("BadNodeId"):
-            faults.append((position, f"node_id: the server answered {status.name}; correct it"))
+            text = f"{keys[position]}: the server answered {status.name}; correct it"
+            faults.append((position, text))
             continue
         item = ua.MonitoredItemNotification(ClientHandle=1, Value=value)
-        unusable = decode_notifications([item], {1: 0}, source.series[:1], 0).unusable
+        series = settings.series(nodes[position])
+        unusable = decode_notifications([item], {1: 0}, (series,), 0).unusable
         if unusable:
-            faults.append((
-                position,
-                f"node_id: its value is {unusable[1]}, not a number; remove it",
-            ))
+            text = f"{keys[position]}: its value is {unusable[1]}, not a number; remove it"
+            faults.append((position, text))
     return sorted(faults)
 
 

@@ -8,7 +8,7 @@ import datetime
 import os
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +38,16 @@ WARN_BEFORE_END: Final = datetime.timedelta(days=60)
 
 @dataclass(frozen=True, slots=True)
 class OwnKeys:
-    """Files of the agent's certificate and key."""
+    """The agent's certificate and key: their files, and what was in them when they were read."""
 
     certificate_path: Path
     private_key_path: Path
     application_uri: str
     not_valid_after: datetime.datetime
+    certificate: bytes
+    """DER."""
+    private_key: bytes = field(repr=False)
+    """PEM."""
 
 
 def keys_folder(state_dir: Path) -> Path:
@@ -142,8 +146,9 @@ def load_keys(state_dir: Path) -> OwnKeys:
     certificate_path, key_path = folder / "certificate.der", folder / "private_key.pem"
     again = f"delete the folder {folder} and run `staybolt-edge keys --state-dir {state_dir}`"
     try:
-        certificate = x509.load_der_x509_certificate(certificate_path.read_bytes())
-        key = load_pem_private_key(key_path.read_bytes(), password=None)
+        der, pem = certificate_path.read_bytes(), key_path.read_bytes()
+        certificate = x509.load_der_x509_certificate(der)
+        key = load_pem_private_key(pem, password=None)
     except FileNotFoundError as error:
         msg = f"{error.filename} is not there; {again}, then let the servers trust the new one"
         raise SettingsError(msg) from error
@@ -157,7 +162,8 @@ def load_keys(state_dir: Path) -> OwnKeys:
     if not uris:
         msg = f"{certificate_path} names no application URI; {again}"
         raise SettingsError(msg)
-    return OwnKeys(certificate_path, key_path, uris[0], certificate.not_valid_after_utc)
+    end = certificate.not_valid_after_utc
+    return OwnKeys(certificate_path, key_path, uris[0], end, der, pem)
 
 
 def uris_of(certificate: x509.Certificate) -> list[str]:

@@ -36,6 +36,22 @@ class TrustFolders:
     rejected: Path
 
 
+def rejected_folder(state_dir: Path) -> Path:
+    """Folder of certificates that were shown and are not trusted.
+
+    Parameters
+    ----------
+    state_dir : Path
+        State folder of the agent.
+
+    Returns
+    -------
+    Path
+        ``pki/rejected`` below it.
+    """
+    return state_dir / "pki" / "rejected"
+
+
 def trusted_certificates(folder: Path) -> list[x509.Certificate]:
     """Certificates in a folder.
 

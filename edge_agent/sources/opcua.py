@@ -1,52 +1,63 @@
 """Reads an OPC UA server through a subscription, and never writes to it.
 
-Uses the services of asyncua's client but neither its `Subscription` class, which hands every value
-to a task of its own, drops silently when slow, and can republish without end, nor its publish loop
-and decoder. Here one publish response becomes one columnar batch, and is acknowledged only after
-the outbox has it (`edge_agent.sources.opcua_publish`): a server keeps what we don't have.
+The supervisor of one server: it connects, goes on with the subscription that the server still has
+for us (of the connection before, or of the agent's run before), subscribes anew where it has none,
+keeps what is watched in line with the settings, and notices when the server is no longer heard.
 
-When the connection is lost, the next one resumes the session and its subscription, and asks again
-for every notification that the server still holds and we have not seen.
+asyncua's own supervisor takes 20 s to come back and can republish without end, its `Subscription`
+hands every value to a task of its own, and its decoder can be made to hang; its services are used,
+those three are not. A notification is acknowledged only after the outbox has it
+(`edge_agent.sources.opcua_publish`): a server keeps what we don't have.
 """
 
 import asyncio
-import functools
+import contextlib
 import logging
-import math
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
-
-from asyncua import ua
+from typing import Final
 
 from edge_agent.counters import Counters
-from edge_agent.errors import SessionGoneError, SourceError
+from edge_agent.errors import EdgeError, SourceError
 from edge_agent.keys import OwnKeys
 from edge_agent.ports import Intake
-from edge_agent.records import Misfit
-from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
-from edge_agent.sources.opcua_decode import NotificationDecoder
-from edge_agent.sources.opcua_link import CLIENT_ERRORS, SESSION_TIMEOUT_S, OpcuaLink
-from edge_agent.sources.opcua_publish import PublishLoop, create_subscription
-from edge_agent.sources.opcua_values import Decoded
-from ingest.telemetry import Series, TelemetryBatch
+from edge_agent.settings_opcua import OpcuaSettings
+from edge_agent.sources.opcua_adoption import Memory, Notebook
+from edge_agent.sources.opcua_certificates import CertificateWatch
+from edge_agent.sources.opcua_delivery import Delivery
+from edge_agent.sources.opcua_gaps import GapFiller
+from edge_agent.sources.opcua_items import Items
+from edge_agent.sources.opcua_link import CLIENT_ERRORS, OpcuaLink
+from edge_agent.sources.opcua_publish import PublishLoop
+from edge_agent.sources.opcua_sequences import Sequences
+from edge_agent.sources.opcua_subscription import (
+    SILENCE_MIN_S,
+    make_subscription,
+    modify_subscription,
+    take_over,
+)
+from ingest.telemetry import Series
 
 logger = logging.getLogger(__name__)
 
-KEEPALIVE_S: Final = 2.0
-"""The server says "still here" at least this often when nothing changes."""
-
-SILENCE_MIN_S: Final = 5.0
-SILENCE_KEEPALIVES: Final = 3
-"""Without a word for this many keep-alives the connection counts as lost."""
-
 WATCH_INTERVAL_S: Final = 0.25
 
-MAX_NOTIFICATIONS_PER_PUBLISH: Final = 20_000
-ITEMS_PER_REQUEST: Final = 500
-"""Servers limit the items of one call; 500 is below the limits of those we know."""
+NODE_RETRY_S: Final = 60.0
+"""Nodes that the server does not have are asked for again so often; it is a small question."""
+
+VANISHED_CHECK_S: Final = 5.0
+"""Which nodes have vanished is asked at most so often."""
+
+MAX_DEAF_ADOPTIONS: Final = 2
+"""A subscription that was taken over and says nothing so often is given up for a new one."""
+
+LIVE_SETTINGS: Final = frozenset({
+    "nodes", "publishing_interval_ms", "sampling_interval_ms", "queue_size", "trigger",
+    "deadband_percent", "timestamps", "read_history", "history_max_h",
+})  # fmt: skip
+"""What can change while the connection stays."""
 
 
 @dataclass(slots=True)
@@ -62,7 +73,7 @@ class OpcuaSource:
     keys : OwnKeys
         Our application certificate.
     state_dir : Path
-        Where certificates that are not trusted are put.
+        Where subscriptions are remembered, and where certificates that are not trusted are put.
     counters : Counters
         Where to count.
     clock_ns : callable
@@ -75,21 +86,30 @@ class OpcuaSource:
     state_dir: Path
     counters: Counters
     clock_ns: Callable[[], int] = time.time_ns
-    _link: OpcuaLink | None = None
-    _resume_until_s: float = 0.0
+    _link: OpcuaLink = field(init=False)
+    _items: Items = field(init=False)
+    _delivery: Delivery = field(init=False)
+    _notebook: Notebook = field(init=False)
+    _certificates: CertificateWatch = field(init=False)
+    _gaps: GapFiller = field(init=False)
+    _memory: Memory | None = None
     _publishing: PublishLoop | None = None
+    _has_read_notebook: bool = False
+    _is_subscribed: bool = False
     _silence_s: float = SILENCE_MIN_S
     _bad_nodes: int = 0
-    _told: set[str] = field(default_factory=set)
-    _is_proven: bool = False
-    _decoder: NotificationDecoder = field(init=False)
+    _n_deaf: int = 0
+    _retry_at_s: float = 0.0
+    _look_at_s: float = 0.0
+    _reconciling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        # A client handle is a position in the settings, from 1.
-        rows = {row + 1: row for row in range(len(self.series))}
-        self._decoder = NotificationDecoder(
-            self.series, rows, is_server_time=self.settings.timestamps == "server"
-        )
+        self._items = Items(self.name, self.series[0].site)
+        self._delivery = Delivery(self.name, self._items, self.counters, self.clock_ns)
+        self._notebook = Notebook(self.state_dir, self.settings.name)
+        self._certificates = CertificateWatch(self.name, self.keys, self.state_dir, self.counters)
+        self._gaps = GapFiller(self.name, self._items, self._delivery, self.clock_ns)
+        self._link = OpcuaLink(self.settings, self.keys, self.state_dir)
 
     @property
     def name(self) -> str:
@@ -109,234 +129,212 @@ class OpcuaSource:
         SourceError
             Why it could not connect, or why it ended.
         """
-        self._is_proven = False
-        if self._link is not None and time.monotonic() < self._resume_until_s:
-            try:
-                await self._serve(self._link, self._resume(self._link))
-            except SessionGoneError as error:
-                logger.info("%s; beginning a new session", error)
-        self._resume_until_s = 0.0
-        self._link = link = OpcuaLink(self.settings, self.keys, self.state_dir)
-        await self._serve(link, self._begin(link, intake))
-
-    async def _serve(self, link: OpcuaLink, connecting: Coroutine[Any, Any, None]) -> NoReturn:
-        """Connect in this way, and stay until the connection is lost.
-
-        Raises
-        ------
-        SourceError
-            Why it could not connect, or why it ended.
-        SessionGoneError
-            If what was to be resumed is no longer there.
-        CancelledError
-            If the agent stops.
-        """
+        self._delivery.intake, self._delivery.is_proven = intake, False
+        self._delivery.is_server_time = self.settings.timestamps == "server"
+        self._recall()
+        self._link = OpcuaLink(self.settings, self._certificates.newest(), self.state_dir)
         try:
-            await connecting
-            reason = await self._watch(link)
+            await self._connect()
+            reason = await self._watch()
         except CLIENT_ERRORS as error:
-            raise link.lost(error) from error
-        except (SessionGoneError, asyncio.CancelledError):
-            self._resume_until_s = 0.0
+            raise self._link.lost(error) from error
+        except SourceError:
+            self._certificates.refused(self._link.keys)
             raise
         finally:
-            if self._publishing is not None:
-                self._publishing.stop()
-            # A session that will not be resumed is closed, or the server runs out of them.
-            if time.monotonic() < self._resume_until_s:
-                link.drop()
-            else:
-                self._set_bad_nodes(0)
-                await link.end()
-        msg = f"{link.place}: {reason}"
+            await self._leave()
+        msg = f"{self._link.place}: {reason}"
         raise SourceError(msg)
 
-    async def _begin(self, link: OpcuaLink, intake: Intake) -> None:
-        await link.open()
-        await self._subscribe(link, intake)
-
-    # --- subscribing ---------------------------------------------------------------------------
-
-    async def _subscribe(self, link: OpcuaLink, intake: Intake) -> None:
-        """Make a new subscription to every node that the server has."""
-        wanted = list(self.resolve(await link.client.get_namespace_array()))
-        interval_ms = self.settings.publishing_interval_ms
-        answer = await create_subscription(
-            link.client.uaclient.session,
-            ua.CreateSubscriptionParameters(
-                RequestedPublishingInterval=interval_ms,
-                RequestedMaxKeepAliveCount=max(1, math.ceil(KEEPALIVE_S * 1000 / interval_ms)),
-                RequestedLifetimeCount=math.ceil(SESSION_TIMEOUT_S * 1000 / interval_ms),
-                MaxNotificationsPerPublish=MAX_NOTIFICATIONS_PER_PUBLISH,
-                PublishingEnabled=True,
-            ),
-        )
-        self._publishing = PublishLoop(
-            self.name,
-            answer.SubscriptionId,
-            functools.partial(self._deliver, intake),
-            self.counters,
-        )
-        self._publishing.start(link.client.uaclient.session)
-        keepalive_s = answer.RevisedPublishingInterval * answer.RevisedMaxKeepAliveCount / 1000
-        self._silence_s = max(SILENCE_MIN_S, SILENCE_KEEPALIVES * keepalive_s)
-        n_watched = 0
-        for start in range(0, len(wanted), ITEMS_PER_REQUEST):
-            part = wanted[start : start + ITEMS_PER_REQUEST]
-            n_watched += await self._watch_nodes(link, answer.SubscriptionId, part)
-        self._set_bad_nodes(len(self.settings.nodes) - n_watched)
-        self._resume_until_s = time.monotonic() + SESSION_TIMEOUT_S
-        logger.info(
-            "%s: connected, %d of %d nodes subscribed",
-            link.place,
-            n_watched,
-            len(self.settings.nodes),
-        )
-
-    def resolve(self, namespace_uris: Sequence[str]) -> Iterator[tuple[int, ua.NodeId]]:
-        """Find the nodes of the settings in the server's namespaces.
+    async def apply(self, settings: OpcuaSettings) -> bool:
+        """Take changed settings without disturbing what did not change.
 
         Parameters
         ----------
-        namespace_uris : sequence of str
-            Namespaces of the server, in the order of their indices.
+        settings : OpcuaSettings
+            Of the same server.
 
-        Yields
-        ------
-        tuple of (int, NodeId)
-            Position in the settings and id on this server; others are logged.
+        Returns
+        -------
+        bool
+            False if the server must be connected anew for them; nothing was changed then.
         """
-        for position, node in enumerate(self.settings.nodes):
-            if node.namespace_uri not in namespace_uris:
-                self._warn(
-                    node,
-                    f"the server has no namespace {node.namespace_uri}; "
-                    f"write one of {', '.join(namespace_uris)}",
-                )
-                continue
-            text = f"ns={list(namespace_uris).index(node.namespace_uri)};{node.node_id}"
-            try:
-                yield position, ua.NodeId.from_string(text)
-            except (ua.UaError, ValueError) as error:
-                self._warn(node, f"{error}; correct node_id")
+        now, then = self.settings.model_dump(), settings.model_dump()
+        if any(now[name] != then[name] for name in now if name not in LIVE_SETTINGS):
+            return False
+        site = self.series[0].site
+        is_interval_new = settings.publishing_interval_ms != self.settings.publishing_interval_ms
+        self.settings = settings
+        self.series = tuple(Series(site, node.machine, node.signal) for node in settings.nodes)
+        self._delivery.is_server_time = settings.timestamps == "server"
+        if self._is_subscribed:
+            # A connection that is lost meanwhile brings everything in line when it is back.
+            with contextlib.suppress(*CLIENT_ERRORS, SourceError):
+                publishing = self._publishing
+                if is_interval_new and publishing is not None:
+                    _, self._silence_s = await modify_subscription(
+                        self._link, publishing.subscription_id, settings
+                    )
+                await self._reconcile()
+        return True
 
-    async def _watch_nodes(
-        self, link: OpcuaLink, subscription_id: int, part: Sequence[tuple[int, ua.NodeId]]
-    ) -> int:
-        results = await link.client.uaclient.create_monitored_items(
-            ua.CreateMonitoredItemsParameters(
-                SubscriptionId=subscription_id,
-                TimestampsToReturn=ua.TimestampsToReturn.Both,
-                ItemsToCreate=[self._item(position, node_id) for position, node_id in part],
-            )
-        )
-        n_watched = 0
-        for (position, _), result in zip(part, results, strict=True):
-            if not result.StatusCode.is_good():
-                self._warn(
-                    self.settings.nodes[position],
-                    f"the server answered {result.StatusCode.name}; correct node_id or remove it",
-                )
-                continue
-            n_watched += 1
-            wanted = self.settings.monitoring_of(self.settings.nodes[position]).queue_size
-            if result.RevisedQueueSize < wanted:
-                self._tell_once(
-                    f"{link.place}: the server keeps {result.RevisedQueueSize} values of a node "
-                    f"between two sendings, not {wanted}; make "
-                    "publishing_interval_ms shorter if overflows are counted"
-                )
-        return n_watched
+    # --- connecting ----------------------------------------------------------------------------
 
-    def _item(self, position: int, node_id: ua.NodeId) -> ua.MonitoredItemCreateRequest:
-        how = self.settings.monitoring_of(self.settings.nodes[position])
-        return ua.MonitoredItemCreateRequest(
-            ItemToMonitor=ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value),
-            MonitoringMode=ua.MonitoringMode.Reporting,
-            RequestedParameters=ua.MonitoringParameters(
-                ClientHandle=position + 1,
-                SamplingInterval=how.sampling_interval_ms,
-                # A value that is measured again and is the same is still a sample.
-                Filter=ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp),
-                QueueSize=how.queue_size,
-                DiscardOldest=True,
-            ),
-        )
+    def _recall(self) -> None:
+        """Read what an earlier run of the agent wrote down, once."""
+        if self._has_read_notebook:
+            return
+        self._has_read_notebook = True
+        known = self._notebook.load()
+        if known is None:
+            return
+        self._memory, self._delivery.marks = known
+        if self._memory.endpoint != self.settings.endpoint:
+            self._forget()
+            return
+        self._items.adopt(self._memory.items, self._memory.rows, self._memory.next_handle)
+        self._silence_s = self._memory.silence_s
 
-    async def _resume(self, link: OpcuaLink) -> None:
-        """Go on with the subscription of the lost connection.
+    async def _connect(self) -> None:
+        """Connect, and go on with the subscription we had, or make a new one."""
+        if self._memory is not None and await self._adopt(self._memory):
+            return
+        if not self._link.is_connected:
+            await self._link.open()
+        await self._subscribe()
 
-        Raises
-        ------
-        SessionGoneError
-            If the server no longer has it.
-        """
+    async def _adopt(self, memory: Memory) -> bool:
+        """Go on with a subscription of an earlier connection; False if the server has it not."""
+        link = self._link
+        how = await take_over(link, memory)
+        if how is None:
+            return False
+        away_s = self._away_s()
         publishing = self._publishing
-        if publishing is None:
-            msg = f"{link.place}: there was no subscription yet"
-            raise SessionGoneError(msg)
-        await link.resume()
-        (status,) = await link.client.uaclient.set_publishing_mode(
-            ua.SetPublishingModeParameters(
-                PublishingEnabled=True, SubscriptionIds=[publishing.subscription_id]
-            )
-        )
-        if not status.is_good():
-            msg = f"{link.place}: the server has ended our subscription: {status.name}"
-            raise SessionGoneError(msg)
+        if publishing is None or publishing.subscription_id != memory.subscription_id:
+            publishing = self._new_publishing(memory.subscription_id)
+            last = 0 if self._delivery.marks is None else self._delivery.marks.last_sequence
+            publishing.sequences = Sequences(last=last or None)
+        if away_s > self._items.queued_for_s / 2:
+            self._delivery.note_gap()
+        # The server wants another answer from now on; without it the session could not be resumed.
+        self._remember(link, memory.subscription_id)
         publishing.start(link.client.uaclient.session)
-        logger.info("%s: connected again, the server has kept our subscription", link.place)
+        await self._begin_watch()
+        logger.info(
+            "%s: connected again after %.1f s, the server has %s, %d of %d nodes subscribed",
+            link.place,
+            away_s,
+            how,
+            len(self._items.watched),
+            len(self.settings.nodes),
+        )
+        return True
 
-    # --- delivering ----------------------------------------------------------------------------
+    async def _subscribe(self) -> None:
+        """Make a new subscription to every node that the server has."""
+        link = self._link
+        if self._memory is not None:
+            self.counters.gaps += 1
+            self._delivery.note_gap()
+            logger.warning(
+                "%s: nothing of ours is left on the server after %.0f s; its queue is lost, %s",
+                link.place,
+                self._away_s(),
+                "the gap is filled from its history where it keeps one"
+                if self.settings.read_history
+                else "and read_history is off",
+            )
+        subscription_id, self._silence_s = await make_subscription(link, self.settings)
+        self._items.begin()
+        self._lay_out(is_new=self._delivery.marks is None)
+        if self._delivery.marks is not None:
+            self._delivery.marks.last_sequence = 0
+        publishing = self._new_publishing(subscription_id)
+        publishing.start(link.client.uaclient.session)
+        await self._begin_watch()
+        # Only now: what is not written down can't be taken for what it is not.
+        self._remember(link, subscription_id)
+        logger.info(
+            "%s: connected, %d of %d nodes subscribed",
+            link.place,
+            len(self._items.watched),
+            len(self.settings.nodes),
+        )
 
-    def _deliver(
-        self,
-        intake: Intake,
-        data_changes: Sequence[bytes],
-        misfits: Sequence[Misfit],
-        is_urgent: bool,
-    ) -> "list[asyncio.Future[None]]":
-        """Take what a notification holds; see `edge_agent.sources.opcua_publish.Deliver`."""
-        batches = [self._take(self._decoder.decode(body, self.clock_ns())) for body in data_changes]
-        if not batches and not misfits:
-            return []
-        if not self._is_proven:
-            self._is_proven = True
-            intake.heard(self.name)
-        batch = batches[0] if len(batches) == 1 else TelemetryBatch.concatenate(batches)
-        return [intake.submit(batch, misfits, is_urgent=is_urgent)]
+    def _new_publishing(self, subscription_id: int) -> PublishLoop:
+        delivery = self._delivery
 
-    def _take(self, decoded: Decoded) -> TelemetryBatch:
-        """Count what was decoded, and log what a person should mend."""
-        self.counters.overflows += decoded.n_overflows
-        self.counters.misfits += len(decoded.unusable)
-        for handle, kind in decoded.unusable.items():
-            node = self.settings.nodes[handle - 1]
-            self._tell_once(
-                f"{self.name}, node {node.node_id}: its value is {kind}, and a sample is a number; "
-                "remove the node from opcua.nodes"
+        def kept(sequence: int) -> None:
+            if delivery.marks is not None and publishing is self._publishing:
+                delivery.marks.last_sequence = max(delivery.marks.last_sequence, sequence)
+
+        publishing = PublishLoop(
+            self.name,
+            subscription_id,
+            delivery.take,
+            self.counters,
+            on_kept=kept,
+            on_missed=delivery.note_gap,
+        )
+        self._publishing = publishing
+        return publishing
+
+    async def _begin_watch(self) -> None:
+        self._is_subscribed = True
+        self._retry_at_s = time.monotonic() + NODE_RETRY_S
+        await self._reconcile()
+
+    # --- what is watched -----------------------------------------------------------------------
+
+    def _lay_out(self, *, is_new: bool = False) -> None:
+        """Give each series its row in the watermarks."""
+        if self._items.lay_out(self.settings) or is_new:
+            former = self._delivery.marks
+            rows = range(0 if former is None else former.n_rows)
+            self._delivery.marks = self._notebook.begin_marks(len(self._items.series), former, rows)
+
+    async def _reconcile(self) -> None:
+        """Bring what is watched in line with the settings."""
+        async with self._reconciling:
+            publishing = self._publishing
+            if publishing is None:
+                return
+            has_rows = self._delivery.marks
+            self._lay_out()
+            is_changed = await self._items.reconcile(
+                self._link.client, publishing.subscription_id, self.settings
             )
-        if decoded.n_overflows:
-            self._tell_once(
-                f"{self.name}: the server dropped values because its queue was full; make "
-                "queue_size larger or publishing_interval_ms shorter"
-            )
-        if decoded.n_without_source_time:
-            self._tell_once(
-                f"{self.name}: values come without source time; the time of the server is taken"
-            )
-        return decoded.batch
+            missing = len(self._items.missing)
+            self.counters.bad_nodes += missing - self._bad_nodes
+            self._bad_nodes = missing
+            if self._memory is not None and (is_changed or self._delivery.marks is not has_rows):
+                self._remember(self._link, publishing.subscription_id)
+
+    async def _look_for_vanished(self) -> None:
+        publishing = self._publishing
+        if publishing is None or time.monotonic() < self._look_at_s:
+            return
+        self._delivery.has_vanished = publishing.has_notice = False
+        self._look_at_s = time.monotonic() + VANISHED_CHECK_S
+        gone = await self._items.find_vanished(self._link.client)
+        async with self._reconciling:
+            await self._items.unwatch(self._link.client, publishing.subscription_id, gone)
+        if gone:
+            self._retry_at_s = time.monotonic() + NODE_RETRY_S
+            await self._reconcile()
 
     # --- watching ------------------------------------------------------------------------------
 
-    async def _watch(self, link: OpcuaLink) -> str:
+    async def _watch(self) -> str:
         """Wait until the connection is lost, and say why."""
-        publishing = self._publishing
-        assert publishing is not None  # noqa: S101 - made while connecting
         while True:
+            publishing, link = self._publishing, self._link
+            assert publishing is not None  # noqa: S101 - made while connecting
             await asyncio.sleep(WATCH_INTERVAL_S)
+            self._note_heard(publishing)
             if publishing.end is not None:
-                self._resume_until_s = 0.0
+                self._forget()
                 return publishing.end
             if not link.is_connected:
                 return "the connection was cut"
@@ -346,16 +344,93 @@ class OpcuaSource:
             if not publishing.is_keeping and silent_s > self._silence_s:
                 return f"no word for {silent_s:.0f} s"
             await link.keep()
-            self._resume_until_s = time.monotonic() + SESSION_TIMEOUT_S
+            if publishing.has_notice or self._delivery.has_vanished:
+                await self._look_for_vanished()
+            if self._items.missing and time.monotonic() > self._retry_at_s:
+                self._retry_at_s = time.monotonic() + NODE_RETRY_S
+                await self._reconcile()
+            if self.settings.read_history:
+                self._gaps.work(link, self.settings.history_max_h)
+            self._certificates.warn(link.server_certificate)
+            if self._certificates.is_new_due(link.keys):
+                await self._change_certificate()
 
-    def _set_bad_nodes(self, count: int) -> None:
-        self.counters.bad_nodes += count - self._bad_nodes
-        self._bad_nodes = count
+    async def _change_certificate(self) -> None:
+        """Go over to a connection with our new certificate, before the old one is let go."""
+        old, publishing = self._link, self._publishing
+        new = OpcuaLink(self.settings, self._certificates.newest(), self.state_dir)
+        if publishing is None or self._memory is None:
+            return
+        self._remember(old, publishing.subscription_id)
+        publishing.stop()
+        self._link = new
+        try:
+            is_taken = await self._adopt(self._memory)
+        except (*CLIENT_ERRORS, SourceError) as error:
+            is_taken = False
+            logger.warning(
+                "%s: the server does not take our new certificate %s yet (%s); going on with the "
+                "old one",
+                old.place,
+                new.keys.certificate_path,
+                error,
+            )
+        is_same = new.token.authentication_token == old.token.authentication_token
+        unused = old if is_taken else new
+        if is_same:
+            unused.drop()
+        else:
+            await unused.end(is_subscription_kept=True)
+        if is_taken:
+            logger.info("%s: goes on with our new certificate", new.place)
+            return
+        self._certificates.refused(new.keys)
+        self._link = old
+        publishing.start(old.client.uaclient.session)
 
-    def _warn(self, node: OpcuaNodeSettings, problem: str) -> None:
-        logger.warning("%s, node %s (%s): %s", self.name, node.node_id, node.signal, problem)
+    def _note_heard(self, publishing: PublishLoop) -> None:
+        if publishing.has_heard:
+            self._n_deaf = 0
+            marks = self._delivery.marks
+            if marks is not None:
+                silent_ns = int(1e9 * (time.monotonic() - publishing.heard_at_s))
+                marks.heard_at_ns = self.clock_ns() - silent_ns
 
-    def _tell_once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            logger.warning("%s", message)
+    def _away_s(self) -> float:
+        """Time since the server was last heard, in seconds."""
+        marks = self._delivery.marks
+        heard_at_ns = 0 if marks is None else marks.heard_at_ns
+        return max(0.0, (self.clock_ns() - heard_at_ns) / 1e9) if heard_at_ns else 0.0
+
+    # --- leaving -------------------------------------------------------------------------------
+
+    async def _leave(self) -> None:
+        """Let go of the connection; what is written down stays on the server for the next one."""
+        self._is_subscribed = False
+        self._gaps.stop()
+        publishing = self._publishing
+        if publishing is not None:
+            publishing.stop()
+            if not publishing.has_heard and self._memory is not None:
+                self._n_deaf += 1
+                if self._n_deaf >= MAX_DEAF_ADOPTIONS:
+                    self._forget()
+        if self._memory is not None:
+            self._link.drop()
+        else:
+            # A session that nobody resumes is closed, or the server runs out of them.
+            await self._link.end()
+
+    def _remember(self, link: OpcuaLink, subscription_id: int) -> None:
+        """Write down how to go on with the subscription on another connection."""
+        try:
+            self._memory = self._notebook.save(
+                self.settings.endpoint, link.token, subscription_id, self._silence_s, self._items
+            )
+        except EdgeError as error:
+            logger.warning("%s: %s; a restart of the agent begins a new session", self.name, error)
+
+    def _forget(self) -> None:
+        """Give the subscription up: the next connection makes a new one."""
+        self._memory, self._n_deaf = None, 0
+        self._notebook.forget()

@@ -5,26 +5,25 @@ Drives asyncua's client step by step instead of through its ``connect()``, whose
 """
 
 import asyncio
-import datetime
 import logging
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from asyncua import Client, ua
 from asyncua.client.ua_client import UaClientState
-from asyncua.common.utils import ServiceError
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
-from asyncua.crypto.uacrypto import CertProperties
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge_agent.errors import SessionGoneError, SourceError
 from edge_agent.keys import OwnKeys
-from edge_agent.settings_file import read_secret
 from edge_agent.settings_opcua import OpcuaSettings
-from edge_agent.trust import TrustFolders, check_server
+from edge_agent.sources.opcua_security import identity_of, secure
+from edge_agent.trust import TrustFolders, rejected_folder
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +44,42 @@ RENEW_AT_RATIO: Final = 0.75
 CLIENT_ERRORS: Final = (ua.UaError, OSError, TimeoutError)
 """What asyncua raises when the server or the network is the cause."""
 
+_TRUST_US: Final = "let the server trust our certificate {certificate}"
+_USER: Final = "correct user and password_file, or the user's certificate"
 _REMEDIES: Final[dict[int, str]] = {
-    ua.StatusCodes.BadCertificateUntrusted: "{trust_us}",
-    ua.StatusCodes.BadSecurityChecksFailed: "{trust_us}",
-    ua.StatusCodes.BadCertificateInvalid: "{trust_us}",
-    ua.StatusCodes.BadCertificateUriInvalid: "{trust_us}",
-    ua.StatusCodes.BadIdentityTokenRejected: "correct user and password_file",
-    ua.StatusCodes.BadIdentityTokenInvalid: "the server may want user and password_file",
-    ua.StatusCodes.BadUserAccessDenied: "correct user and password_file",
+    ua.StatusCodes.BadCertificateUntrusted: _TRUST_US,
+    ua.StatusCodes.BadSecurityChecksFailed: _TRUST_US,
+    ua.StatusCodes.BadCertificateInvalid: _TRUST_US,
+    ua.StatusCodes.BadCertificateUriInvalid: _TRUST_US,
+    ua.StatusCodes.BadIdentityTokenRejected: _USER,
+    ua.StatusCodes.BadIdentityTokenInvalid: (
+        "the server may want user and password_file, or a user's certificate"
+    ),
+    ua.StatusCodes.BadUserAccessDenied: _USER,
     ua.StatusCodes.BadTooManySessions: "the server has no session left; close others there",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionToken:
+    """What is needed to go on with a session on another connection; a secret.
+
+    Parameters
+    ----------
+    authentication_token : bytes
+        The server's name for the session, as it is sent.
+    server_nonce : bytes
+        What the next activation must sign.
+    policies : tuple of (str, int, str)
+        Id, kind and security policy of each way to be a user on the endpoint.
+    server_started_at : str
+        When the server says that it started: after another start, ids mean something else.
+    """
+
+    authentication_token: bytes
+    server_nonce: bytes
+    policies: tuple[tuple[str, int, str], ...]
+    server_started_at: str
 
 
 class OpcuaLink:
@@ -72,9 +97,11 @@ class OpcuaLink:
 
     def __init__(self, settings: OpcuaSettings, keys: OwnKeys, state_dir: Path) -> None:
         self.settings = settings
-        self._keys = keys
-        self._folders = TrustFolders(settings.trusted_servers_dir, state_dir / "pki" / "rejected")
+        self.keys = keys
+        self.server_certificate: x509.Certificate | None = None
+        self._folders = TrustFolders(settings.trusted_servers_dir, rejected_folder(state_dir))
         self._renew_at_s = 0.0
+        self._started_at = ""
         self.client = Client(settings.endpoint, timeout=REQUEST_TIMEOUT_S)
         self.client.name = self.client.description = "Staybolt edge agent"
         self.client.application_uri = keys.application_uri
@@ -90,6 +117,30 @@ class OpcuaLink:
         """Whether the transport is up as far as this side knows."""
         return self.client.state is UaClientState.CONNECTED
 
+    @property
+    def token(self) -> SessionToken:
+        """What another connection needs to go on with the session."""
+        client = self.client
+        return SessionToken(
+            bytes(nodeid_to_binary(client.uaclient.session.authentication_token)),
+            bytes(self._server_nonce or b""),
+            tuple(
+                (policy.PolicyId or "", int(policy.TokenType), policy.SecurityPolicyUri or "")
+                for policy in client._policy_ids
+            ),
+            self._started_at,
+        )
+
+    @property
+    def _server_nonce(self) -> bytes | None:
+        """What the next activation must sign; asyncua keeps it without its type."""
+        nonce: bytes | None = getattr(self.client, "_server_nonce", None)
+        return nonce
+
+    @_server_nonce.setter
+    def _server_nonce(self, nonce: bytes) -> None:
+        setattr(self.client, "_server_nonce", nonce)  # noqa: B010 - see above
+
     async def open(self) -> None:
         """Connect and open a new session.
 
@@ -98,17 +149,23 @@ class OpcuaLink:
         SourceError
             If the server can't be reached, is not trusted, or does not let us in.
         """
-        user, password = self._credentials()
+        identity = identity_of(self.settings)
+        self.client.uaclient.session.reset_authentication_token()
         try:
-            await self._secure()
             await self._open_channel()
             await self.client.create_session()
-            await self.client.activate_session(username=user, password=password)
+            await identity.activate(self.client)
+            self._started_at = await self._server_started_at()
         except CLIENT_ERRORS as error:
             raise self.lost(error) from error
 
-    async def resume(self) -> None:
-        """Connect again and go on with the session that the server still holds.
+    async def resume(self, token: SessionToken) -> None:
+        """Connect and go on with a session of an earlier connection.
+
+        Parameters
+        ----------
+        token : SessionToken
+            Of that session.
 
         Raises
         ------
@@ -117,19 +174,34 @@ class OpcuaLink:
         SessionGoneError
             If it has answered that there is nothing to resume.
         """
-        user, password = self._credentials()
-        self.drop()
+        identity, client = identity_of(self.settings), self.client
         try:
-            shown = self.client.security_policy.peer_certificate
-            if shown is not None:
-                self._check(shown)
             await self._open_channel()
-            self.client.uaclient.session.rebind_authentication_token()
-            await self.client.activate_session(username=user, password=password)
+        except CLIENT_ERRORS as error:
+            raise self.lost(error) from error
+        # asyncua restores a session only from a file of its own, and only within connect().
+        client.uaclient.session.restore_authentication_token(
+            nodeid_from_binary(Buffer(token.authentication_token))
+        )
+        self._server_nonce = token.server_nonce
+        client._policy_ids = [
+            ua.UserTokenPolicy(
+                PolicyId=policy, TokenType=ua.UserTokenType(kind), SecurityPolicyUri=uri or None
+            )
+            for policy, kind, uri in token.policies
+        ]
+        try:
+            await identity.activate(client)
+            self._started_at = await self._server_started_at()
         except ua.UaError as error:
+            self.drop()
             raise SessionGoneError(str(self.lost(error))) from error
         except CLIENT_ERRORS as error:
             raise self.lost(error) from error
+        if self._started_at != token.server_started_at:
+            self.drop()
+            msg = f"{self.place}: the server has started again, and knows nothing of our session"
+            raise SessionGoneError(msg)
 
     async def keep(self) -> None:
         """Renew the keys of the channel when it is time.
@@ -148,12 +220,20 @@ class OpcuaLink:
             raise self.lost(error) from error
         self._plan_renewal()
 
-    async def end(self) -> None:
-        """Tell the server that we go, so that it does not queue for nobody."""
+    async def end(self, *, is_subscription_kept: bool = False) -> None:
+        """Tell the server that we go, so that it does not queue for nobody.
+
+        Parameters
+        ----------
+        is_subscription_kept : bool
+            Whether its subscriptions have gone to another session.
+        """
         try:
             async with asyncio.timeout(END_TIMEOUT_S):
                 if self.is_connected:
-                    await self.client.uaclient.close_session(delete_subscriptions=True)
+                    await self.client.uaclient.close_session(
+                        delete_subscriptions=not is_subscription_kept
+                    )
                     await self.client.close_secure_channel()
         except CLIENT_ERRORS as error:
             logger.debug("%s: no goodbye: %s", self.place, words(error))
@@ -186,15 +266,16 @@ class OpcuaLink:
             return error
         remedy = ""
         if isinstance(error, ua.UaStatusCodeError):
-            remedy = _REMEDIES.get(error.code, "").format(
-                trust_us=f"let the server trust our certificate {self._keys.certificate_path}"
-            )
+            remedy = _REMEDIES.get(error.code, "").format(certificate=self.keys.certificate_path)
         return SourceError(f"{self.place}: {words(error)}{'; ' if remedy else ''}{remedy}")
 
     # --- steps ---------------------------------------------------------------------------------
 
     async def _open_channel(self) -> None:
         client = self.client
+        self.server_certificate = await secure(
+            client, self.settings, self.keys, self._folders, self.place
+        )
         client.uaclient.clear_disconnect_request()
         await client.connect_socket()
         await self._unless_cut(client.send_hello())
@@ -226,59 +307,12 @@ class OpcuaLink:
         lifetime_s = self.client.secure_channel_timeout / 1000
         self._renew_at_s = time.monotonic() + RENEW_AT_RATIO * lifetime_s
 
-    async def _secure(self) -> None:
-        """Check the server's certificate before anything but its endpoints is asked of it.
-
-        Raises
-        ------
-        SourceError
-            If it does not offer the security that is asked for, or is not trusted.
-        """
-        if self.settings.security == "none-on-loopback":
-            return
-        try:
-            endpoints = await self.client.connect_and_get_server_endpoints()
-        except AssertionError as error:
-            # How asyncua meets a server that answers the opening of a channel with an error.
-            msg = (
-                f"{self.place}: the server does not say how it is secured, not even which "
-                "endpoints it has; allow discovery (GetEndpoints without security) on the server"
-            )
-            raise SourceError(msg) from error
-        mode, policy = ua.MessageSecurityMode.SignAndEncrypt, SecurityPolicyBasic256Sha256
-        offers = [
-            endpoint
-            for endpoint in endpoints
-            if endpoint.SecurityMode == mode and endpoint.SecurityPolicyUri == policy.URI
-        ]
-        if not offers:
-            msg = (
-                f"{self.place}: the server does not offer {self.settings.security}; switch this "
-                "security policy on at the server"
-            )
-            raise SourceError(msg)
-        der = self._check(offers[0].ServerCertificate or b"").public_bytes(Encoding.DER)
-
-        async def is_the_same(shown: x509.Certificate, _: ua.ApplicationDescription) -> None:
-            if shown.public_bytes(Encoding.DER) != der:
-                raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
-
-        self.client.certificate_validator = is_the_same
-        await self.client.set_security(
-            policy,
-            str(self._keys.certificate_path),
-            str(self._keys.private_key_path),
-            server_certificate=CertProperties(der, "der"),
-            mode=mode,
+    async def _server_started_at(self) -> str:
+        (value,) = await self.client.uaclient.read_attributes(
+            [ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_StartTime))], ua.AttributeIds.Value
         )
-
-    def _check(self, shown: bytes) -> x509.Certificate:
-        return check_server(shown, self._folders, self.place, datetime.datetime.now(datetime.UTC))
-
-    def _credentials(self) -> tuple[str | None, str | None]:
-        if self.settings.user is None or self.settings.password_file is None:
-            return None, None
-        return self.settings.user, read_secret(self.settings.password_file)
+        started = None if value.Value is None else value.Value.Value
+        return started.isoformat() if isinstance(started, datetime) else ""
 
 
 def words(error: BaseException) -> str:

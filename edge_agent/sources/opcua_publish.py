@@ -39,6 +39,15 @@ N_REQUESTS: Final = 5
 RETRY_S: Final = 0.2
 """Pause after a server ended a request for being too old, which some do at once."""
 
+ENDS: Final = frozenset({
+    ua.StatusCodes.BadTimeout,
+    ua.StatusCodes.GoodSubscriptionTransferred,
+    ua.StatusCodes.BadSubscriptionIdInvalid,
+    ua.StatusCodes.BadShutdown,
+    ua.StatusCodes.BadServerHalted,
+})
+"""Statuses with which a subscription ends (OPC UA Part 4, 5.14.1 and 7.25.4)."""
+
 MAX_MISFIT_BYTES: Final = 1_000_000
 """Of a message that can't be read, so much is set aside."""
 
@@ -63,6 +72,10 @@ class PublishLoop:
         Takes what came, see `Deliver`. A `MalformedError` that it raises sets the message aside.
     counters : Counters
         Where to count.
+    on_kept : callable, optional
+        Takes the number of each notification that is durable.
+    on_missed : callable, optional
+        Called when a notification is lost, before anything newer is handed over.
     n_requests : int
         Publish requests to have at the server.
     """
@@ -74,6 +87,8 @@ class PublishLoop:
         deliver: Deliver,
         counters: Counters,
         *,
+        on_kept: Callable[[int], None] | None = None,
+        on_missed: Callable[[], None] | None = None,
         n_requests: int = N_REQUESTS,
     ) -> None:
         self.subscription_id = subscription_id
@@ -83,6 +98,12 @@ class PublishLoop:
         """Why the server will send nothing more to this subscription."""
         self.failure: str | None = None
         """Why this connection is of no more use."""
+        self.has_heard = False
+        """Whether anything came on this connection."""
+        self.has_notice = False
+        """Whether the server said that something is wrong with an item, such as its node's end."""
+        self._on_kept = on_kept
+        self._on_missed = on_missed
         self._name = name
         self._deliver = deliver
         self._counters = counters
@@ -107,6 +128,7 @@ class PublishLoop:
             The session that has the subscription.
         """
         self.stop()
+        self.has_heard = False
         self.heard_at_s, self.failure, self._n_askers = time.monotonic(), None, self._n_requests
         for _ in range(self._n_requests):
             task = asyncio.create_task(self._ask_forever(session))
@@ -125,7 +147,7 @@ class PublishLoop:
             try:
                 message = await self._ask(session)
                 if message is not None:
-                    self.heard_at_s = time.monotonic()
+                    self.heard_at_s, self.has_heard = time.monotonic(), True
                     await self._receive(session, message)
                     self.heard_at_s = time.monotonic()
             except ua.UaStatusCodeError as error:
@@ -193,8 +215,12 @@ class PublishLoop:
         kept = await self._fill_gaps(session, answer)
         notification = answer.notification
         if notification.ended is not None:
-            name = ua.StatusCode(ua.UInt32(notification.ended)).name
-            self.end = f"the server ended the subscription: {name}"
+            if notification.ended in ENDS:
+                name = ua.StatusCode(ua.UInt32(notification.ended)).name
+                self.end = f"the server ended the subscription: {name}"
+            else:
+                # asyncua's server tells of a deleted node in this way; the others go on.
+                self.has_notice = True
         if notification.has_content:
             self.sequences.note(notification.sequence)
             kept.append(self._keep_notification(notification, message))
@@ -212,6 +238,8 @@ class PublishLoop:
             self.sequences.note(sequence)
             if durable is None:
                 self._counters.missed += 1
+                if self._on_missed is not None:
+                    self._on_missed()
             else:
                 kept.append(durable)
         return kept
@@ -268,6 +296,8 @@ class PublishLoop:
     def _acknowledge(self, sequence: int, durable: "asyncio.Future[list[None]]") -> None:
         if not durable.cancelled() and durable.exception() is None:
             self._acknowledgements.append(sequence)
+            if self._on_kept is not None:
+                self._on_kept(sequence)
 
     def _misfit(self, error: Exception, message: bytes) -> list[Misfit]:
         self._counters.misfits += 1

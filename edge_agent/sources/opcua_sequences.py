@@ -13,9 +13,18 @@ REMEMBERED_SEQUENCES: Final = 10_000
 
 @dataclass(slots=True)
 class Sequences:
-    """Which notifications of a subscription have come, and which have not."""
+    """Which notifications of a subscription have come, and which have not.
 
-    last: int = 0
+    Parameters
+    ----------
+    last : int or None
+        Highest number that came; None if that is not known, so that only what the server says it
+        holds is missing until the first comes.
+    seen : set of int
+        Numbers that came, of the latest.
+    """
+
+    last: int | None = 0
     seen: set[int] = field(default_factory=set)
 
     def note(self, sequence: int) -> None:
@@ -27,7 +36,7 @@ class Sequences:
             Its number.
         """
         self.seen.add(sequence)
-        self.last = max(self.last, sequence)
+        self.last = max(self.last or 0, sequence)
         if len(self.seen) > 2 * REMEMBERED_SEQUENCES:
             self.seen = {kept for kept in self.seen if kept > self.last - REMEMBERED_SEQUENCES}
 
@@ -52,6 +61,7 @@ class Sequences:
         >>> sequences.missing(6, available=[2, 5, 7])
         [4, 5, 6]
         """
-        gap = set(range(max(self.last + 1, upto - MAX_REPUBLISH), upto + 1))
+        first = upto + 1 if self.last is None else self.last + 1
+        gap = set(range(max(first, upto - MAX_REPUBLISH), upto + 1))
         held = {sequence for sequence in available if sequence <= upto}
         return sorted((gap | held) - self.seen)[-MAX_REPUBLISH:]

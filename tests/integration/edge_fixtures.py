@@ -157,7 +157,20 @@ class Said:
 class OpcuaPeer:
     """An asyncua server with SignAndEncrypt only, in a thread with its own event loop."""
 
-    def __init__(self, folder: Path, n_nodes: int, trusted_clients: Path, port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_nodes: int,
+        trusted_clients: Path,
+        port: int,
+        *,
+        has_history: bool = False,
+        other_namespaces: tuple[str, ...] = (),
+        base_time_ns: int = BASE_TIME_NS,
+    ) -> None:
+        self._base_time_ns = base_time_ns
+        self._has_history = has_history
+        self._other_namespaces = other_namespaces
         self.port = port
         self.endpoint = f"opc.tcp://127.0.0.1:{port}/test/"
         self.n_nodes = n_nodes
@@ -166,6 +179,7 @@ class OpcuaPeer:
         self._key = folder / "server.pem"
         self._trusted_clients = trusted_clients
         self._nodes: dict[str, Node] = {}
+        self._vanished: set[str] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._next = 0
@@ -193,6 +207,27 @@ class OpcuaPeer:
     def n_sessions(self) -> int:
         return len(self._server.iserver._external_sessions)
 
+    def watched_items(self) -> dict[str, tuple[int | None, int]]:
+        """Item id and size of the queue of each node that is watched."""
+        return {
+            str(item.read_value_id.NodeId.Identifier): (item.monitored_item_id, item.queue_size)
+            for subscription in self._server.iserver.subscription_service.subscriptions.values()
+            for item in subscription.monitored_item_srv._monitored_items.values()
+            if item.read_value_id is not None
+        }
+
+    def forget_sessions(self) -> None:
+        """End every session and subscription, as a server does that is short of memory."""
+        self._do(self._forget_sessions())
+
+    def vanish(self, number: int) -> None:
+        """Delete a node, as when a controller is programmed anew."""
+        self._do(self._vanish(".".join(self.signal(number))))
+
+    def bring_back(self, number: int) -> None:
+        """Make a node that had vanished once more."""
+        self._do(self._bring_back(".".join(self.signal(number))))
+
     def _do(self, work: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
@@ -208,6 +243,8 @@ class OpcuaPeer:
             permission_ruleset=SimpleRoleRuleset(),  # type: ignore[no-untyped-call]  # asyncua's gap
         )
         server.set_certificate_validator(await validator_of("test", self._trusted_clients))
+        for uri in self._other_namespaces:
+            await server.register_namespace(uri)
         index = await server.register_namespace(NAMESPACE)
         for number in range(self.n_nodes):
             machine, signal = self.signal(number)
@@ -221,6 +258,9 @@ class OpcuaPeer:
             await server.write_attribute_value(node.nodeid, first)
             self._nodes[name] = node
         await server.start()
+        if self._has_history:
+            for node in self._nodes.values():
+                await server.iserver.enable_history_data_change(node, None, 0)
 
     async def _stop(self) -> None:
         await self._server.stop()
@@ -229,11 +269,32 @@ class OpcuaPeer:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
+    async def _forget_sessions(self) -> None:
+        service = self._server.iserver.subscription_service
+        await service.delete_subscriptions(list(service.subscriptions))
+        for session in list(self._server.iserver._external_sessions.values()):
+            await session.close_session(True)
+
+    async def _vanish(self, name: str) -> None:
+        await self._server.delete_nodes([self._nodes[name]])
+        self._vanished.add(name)
+
+    async def _bring_back(self, name: str) -> None:
+        node_id = self._nodes[name].nodeid
+        self._nodes[name] = await self._server.nodes.objects.add_variable(
+            node_id, name, 0.0, ua.VariantType.Double
+        )
+        first = ua.DataValue(
+            ua.Variant(None), ua.StatusCode(ua.UInt32(ua.StatusCodes.BadWaitingForInitialData))
+        )
+        await self._server.write_attribute_value(node_id, first)
+        self._vanished.discard(name)
+
     async def _say(self, values: int, quality: int, same_value: bool) -> None:
         for _ in range(values):
             self._next += 1
             value = 7.0 if same_value else float(self._next)
-            time_ns = BASE_TIME_NS + self._next * MS
+            time_ns = self._base_time_ns + self._next * MS
             at = ua.DateTime.fromtimestamp(time_ns // 10**9, datetime.UTC)
             at = at.replace(microsecond=time_ns % 10**9 // 1000)
             code = (ua.StatusCodes.Good, ua.StatusCodes.Uncertain, ua.StatusCodes.Bad)[quality]
@@ -242,6 +303,8 @@ class OpcuaPeer:
             )
             for number in range(self.n_nodes):
                 machine, signal = self.signal(number)
+                if f"{machine}.{signal}" in self._vanished:
+                    continue
                 node = self._nodes[f"{machine}.{signal}"]
                 await self._server.write_attribute_value(node.nodeid, data)
                 # asyncua's server sends no value beside a bad status.

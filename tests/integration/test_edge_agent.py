@@ -331,15 +331,63 @@ def test_a_server_that_comes_back_is_read_again_within_seconds(
             press._server, press._loop, press._thread = again._server, again._loop, again._thread
 
 
-def test_the_server_keeps_one_session_for_us_and_none_after_we_stop(
+def test_a_stop_and_a_start_go_on_with_the_one_session_and_lose_nothing(
     press: OpcuaPeer, store: StandInStore, folder: Path
 ) -> None:
     with agent_of(write_config(folder, store.url, opcua=press)) as agent:
         start(agent)
-        while_running = press.n_sessions()
+        press.say(5)
+        assert_all_arrived(press.said, store)
         agent.stop()
+        for _ in range(10):
+            press.say(3)
+            time.sleep(0.05)
+        start(agent)
+        press.say(5)
 
-    assert (while_running, press.n_sessions()) == (1, 0)
+        assert_all_arrived(press.said, store)
+        while_running = press.n_sessions()
+        assert agent.stop() == 0, agent.said()
+
+    assert_nothing_else_arrived(store, press.said)
+    assert (while_running, press.n_sessions()) == (1, 1)
+    assert "the server has kept our subscription" in agent.said()
+    assert "0 missed notifications" in agent.said().splitlines()[-1]
+
+
+def test_kill_at_any_moment_and_a_start_lose_nothing_that_a_server_queued(
+    press: OpcuaPeer, store: StandInStore, folder: Path
+) -> None:
+    is_over = threading.Event()
+
+    def talk() -> None:
+        while not is_over.is_set():
+            press.say(2)
+            time.sleep(0.01)
+
+    with agent_of(write_config(folder, store.url, opcua=press)) as agent:
+        start(agent)
+        talker = threading.Thread(target=talk)
+        talker.start()
+        for round_number in range(5):
+            time.sleep(0.4 + 0.13 * round_number)
+            store.status = 503 if round_number % 2 else 204
+            agent.kill()
+            time.sleep(0.3)
+            start(agent)
+        is_over.set()
+        talker.join()
+        store.status = 204
+
+        assert_all_arrived(press.said, store)
+        assert agent.stop() == 0, agent.said()
+
+    assert_nothing_else_arrived(store, press.said)
+    assert agent.said().count("the server has kept our subscription") == 5
+    assert press.n_sessions() == 1
+    assert len(press.said.samples) > 500
+    session_file = folder / "state" / "opcua" / "hall-1.session.json"
+    assert session_file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_server_with_an_unknown_certificate_is_refused_and_the_remedy_named(
