@@ -14,7 +14,7 @@ from asyncua import ua
 from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SettingsError
 from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
-from edge_agent.messages import NotAllowed, Refused, Stored, TooLarge, Unavailable
+from edge_agent.messages import NotAllowed, Refused, Settled, Stored, TooLarge, Unavailable
 from edge_agent.settings import Settings
 from edge_agent.settings_file import read_secret
 from edge_agent.settings_mqtt import MqttSettings
@@ -183,7 +183,7 @@ def _check_uplink(settings: Settings, place: str) -> Finding:
     finally:
         uplink.close()
     match answer:
-        case Stored() | Refused():
+        case Stored() | Refused() | Settled():
             return Finding(is_good=True, text=f"{place}: {uplink.place} takes our token")
         case TooLarge(n_bytes):
             text = f"{place}: {uplink.place} refuses even {n_bytes} bytes as too large"

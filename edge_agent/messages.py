@@ -6,7 +6,7 @@ has no clock. A `ticket` stands for one parcel that a source has handed over and
 
 from dataclasses import dataclass
 
-from edge_agent.records import Priority
+from edge_agent.records import Lane, Priority
 
 # --- what a store can answer -------------------------------------------------------------------
 
@@ -18,9 +18,24 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """400: the store will not take all of it; it took the lines that were good."""
+    """400: the store will not take all of it; what it took beside the bad lines is not certain.
+
+    Parameters
+    ----------
+    reason : str
+        Its own words.
+    named : tuple of (int, str)
+        Lines that it complains of, by their place in the request (from 0), each with its reason.
+    is_all : bool
+        Whether it says that it took none of the lines.
+    is_rest_stored : bool
+        Whether it promises that every line but the named ones is durable.
+    """
 
     reason: str
+    named: tuple[tuple[int, str], ...] = ()
+    is_all: bool = False
+    is_rest_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,26 @@ class Unavailable:
     retry_after_s: float = 0.0
 
 
-Answer = Stored | Refused | TooLarge | NotAllowed | Unavailable
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An answer for each record by itself, as acknowledgements over MQTT are.
+
+    Parameters
+    ----------
+    stored : tuple of int
+        Sequences that are durable in the store.
+    refused : tuple of (int, str)
+        Sequences that it will never take, each with its reason.
+    rest : NotAllowed, Unavailable, TooLarge or None
+        What became of the others; None if there are none.
+    """
+
+    stored: tuple[int, ...]
+    refused: tuple[tuple[int, str], ...]
+    rest: NotAllowed | Unavailable | TooLarge | None
+
+
+Answer = Stored | Refused | TooLarge | NotAllowed | Unavailable | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +90,15 @@ class Record:
     n_bytes: int
     n_samples: int
     priority: Priority = "raw"
+    n_lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines of one record by their places in it, from 0; None for all of them."""
+
+    sequence: int
+    lines: tuple[int, ...] | None = None
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -93,16 +136,18 @@ class CommitFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class OldestRead:
-    """These are the oldest records of the outbox that may be sent, in order."""
+class RecordsRead:
+    """These records are what `ReadRecords` asked for, in the order in which to send them."""
 
+    lane: Lane
     records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFailed:
-    """The oldest records could not be read; `jitter` is uniform in [0, 1)."""
+    """A lane's records could not be read; `jitter` is uniform in [0, 1)."""
 
+    lane: Lane
     jitter: float = 0.0
 
 
@@ -110,14 +155,16 @@ class ReadFailed:
 class ForgetFailed:
     """Records could not be deleted or moved, and are still there; `jitter` is in [0, 1)."""
 
+    lane: Lane
     jitter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswered:
-    """The request with these records was answered; `jitter` is uniform in [0, 1)."""
+    """The request with these pieces was answered; `jitter` is uniform in [0, 1)."""
 
-    sequences: tuple[int, ...]
+    lane: Lane
+    pieces: tuple[Piece, ...]
     answer: Answer
     jitter: float = 0.0
 
@@ -160,6 +207,8 @@ class CommitTimerFired:
 class UplinkTimerFired:
     """The pause asked for by `RetryUplinkAfter` is over."""
 
+    lane: Lane
+
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
@@ -171,7 +220,7 @@ Event = (
     | ParcelReceived
     | ParcelsCommitted
     | CommitFailed
-    | OldestRead
+    | RecordsRead
     | ReadFailed
     | ForgetFailed
     | StoreAnswered
@@ -213,18 +262,24 @@ class Acknowledge:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOldest:
-    """Read the oldest records: at least one, then as many as fit both bounds."""
+class ReadRecords:
+    """Read a lane's records: at least one if there is any, then as many as fit both bounds.
 
+    The lane ``alarm`` is for the newest records of priority ``alarm``, newest first; the lane
+    ``backlog`` for the oldest of any priority, oldest first.
+    """
+
+    lane: Lane
     max_bytes: int
     max_records: int
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send these records, which were just read, in bodies of at most this size."""
+    """Send these pieces of records the lane has read, in bodies of at most this size."""
 
-    sequences: tuple[int, ...]
+    lane: Lane
+    pieces: tuple[Piece, ...]
     max_body_bytes: int
 
 
@@ -232,6 +287,7 @@ class Send:
 class Forget:
     """The store has these records: delete them."""
 
+    lane: Lane
     sequences: tuple[int, ...]
 
 
@@ -239,14 +295,28 @@ class Forget:
 class SetAside:
     """The store will never take these records: move them to the quarantine."""
 
+    lane: Lane
     sequences: tuple[int, ...]
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class RetryUplinkAfter:
-    """Send `UplinkTimerFired` after this pause; there is one such timer."""
+class TakeApart:
+    """The store has all of this record but the bad lines: those go to the quarantine.
 
+    `bad` gives the place of each line in the record, from 0, and the store's reason.
+    """
+
+    lane: Lane
+    sequence: int
+    bad: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryUplinkAfter:
+    """Send `UplinkTimerFired` after this pause; there is one such timer for each lane."""
+
+    lane: Lane
     delay_s: float
 
 
@@ -267,10 +337,11 @@ Instruction = (
     CommitAfter
     | Commit
     | Acknowledge
-    | ReadOldest
+    | ReadRecords
     | Send
     | Forget
     | SetAside
+    | TakeApart
     | RetryUplinkAfter
     | ConnectSource
     | Finish

@@ -1,7 +1,7 @@
 """The shell around the core: waits, reads, writes and sends, and holds no rules of its own.
 
-One event loop for the sources and timers, one thread for the disk, one for the network. Whatever
-happens becomes an event; what the core answers is carried out here, in order.
+One event loop for the sources and timers, one thread for the disk, one for each lane of the uplink.
+Whatever happens becomes an event; what the core answers is carried out here, in order.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from typing import Final, TypeVar, assert_never
 
 from edge_agent.core import AgentCore
 from edge_agent.counters import Counters, report_line
-from edge_agent.errors import OutboxDamagedError, OutboxError
+from edge_agent.disk import Disk
+from edge_agent.errors import OutboxError
 from edge_agent.messages import (
     Acknowledge,
-    Answer,
     Commit,
     CommitAfter,
     CommitFailed,
@@ -27,14 +27,12 @@ from edge_agent.messages import (
     Forget,
     ForgetFailed,
     Instruction,
-    NotAllowed,
-    OldestRead,
     ParcelReceived,
     ParcelsCommitted,
     ReadFailed,
-    ReadOldest,
+    ReadRecords,
     Record,
-    Refused,
+    RecordsRead,
     RetryUplinkAfter,
     Send,
     SetAside,
@@ -42,24 +40,20 @@ from edge_agent.messages import (
     Started,
     StopRequested,
     StoreAnswered,
-    Stored,
-    TooLarge,
-    Unavailable,
+    TakeApart,
     UplinkTimerFired,
 )
 from edge_agent.outbox import Outbox
 from edge_agent.parcels import Parcel, entries_of, pack
 from edge_agent.ports import Source, Uplink
-from edge_agent.records import Entry, Lane, Misfit, Priority, StoredRecord
+from edge_agent.records import LANES, Lane, Misfit, Priority
 from edge_agent.serving import STOP_TIMEOUT_S, Serving
+from edge_agent.uplink_lane import UplinkLane
 from edge_agent.watches import Trouble, loop_time_s
 from edge_agent.worker import Calls, Worker
 from ingest.telemetry import TelemetryBatch
 
 logger = logging.getLogger(__name__)
-
-SEND_TIMEOUT_S: Final = 600.0
-"""A request that is neither answered nor broken off by then is given up with its thread."""
 
 REPORT_INTERVAL_S: Final = 60.0
 
@@ -84,7 +78,8 @@ class Runtime:
     jitter : callable
         Uniform chance in [0, 1), for pauses.
     make_worker : callable
-        Makes what runs the calls to the disk (``outbox``) or to the store (``uplink``).
+        Makes what runs the calls to the disk (``outbox``) or to the store (``uplink alarm`` and
+        ``uplink backlog``).
     """
 
     def __init__(
@@ -98,19 +93,17 @@ class Runtime:
         make_worker: Callable[[str], Calls] = Worker,
     ) -> None:
         self._core = core
-        self._outbox = outbox
-        self._make_uplink = make_uplink
-        self._uplink = make_uplink("backlog")
         self.serving = Serving(sources, self, self._handle, counters, jitter)
-        self.disk_trouble, self.uplink_trouble = Trouble(loop_time_s), Trouble(loop_time_s)
+        self.disk_trouble = Trouble(loop_time_s)
         self.counters = counters
         self._jitter = jitter
-        self._make_worker = make_worker
-        self._disk = make_worker("outbox")
-        self._network = make_worker("uplink")
+        self._disk = Disk(outbox, make_worker("outbox"), counters)
+        self._lanes = {
+            lane: UplinkLane(lane, make_uplink, make_worker, Trouble(loop_time_s), counters)
+            for lane in LANES
+        }
         self._parcels: dict[int, Parcel] = {}
         self._next_ticket = 0
-        self._loaded: dict[int, StoredRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._finished = asyncio.Event()
@@ -165,7 +158,7 @@ class Runtime:
     @property
     def place(self) -> str:
         """Where samples go."""
-        return self._uplink.place
+        return self._lanes["backlog"].place
 
     @property
     def n_parcels(self) -> int:
@@ -180,7 +173,10 @@ class Runtime:
         list of tuple of (Lane, Trouble, int)
             Lane, what is wrong with it, and how many records the store has not answered for.
         """
-        return [("backlog", self.uplink_trouble, len(self._core.uplink.in_flight))]
+        return [
+            (name, lane.trouble, len(self._core.uplink.lanes[name].held))
+            for name, lane in self._lanes.items()
+        ]
 
     def ask_outbox(self, question: Callable[[Outbox], Result]) -> "asyncio.Future[Result]":
         """Look at the outbox in the thread that owns it.
@@ -195,7 +191,7 @@ class Runtime:
         asyncio.Future
             The answer, or the outbox's error.
         """
-        return self._disk.call(lambda: question(self._outbox))
+        return self._disk.ask(question)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -220,9 +216,9 @@ class Runtime:
             for task in self._tasks:
                 task.cancel()
             await self._report()
-            self._disk.stop(STOP_TIMEOUT_S)
-            self._network.stop(0.0)
-            self._outbox.close()
+            for lane in self._lanes.values():
+                lane.close()
+            self._disk.close(STOP_TIMEOUT_S)
 
     async def _stop(self) -> None:
         logger.info("stopping: closing the sources, making everything durable")
@@ -232,12 +228,12 @@ class Runtime:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._finished.wait()
         if self._core.intake.is_empty:
-            logger.info("stopped; what the store does not have yet is in %s", self._outbox.path)
+            logger.info("stopped; what the store does not have yet is in %s", self._disk.place)
         else:
             logger.error(
                 "stopped, but the last samples could not be written to %s; they were not "
                 "acknowledged, so sources that can send them again will",
-                self._outbox.path,
+                self._disk.place,
             )
 
     def _handle(self, event: Event) -> None:
@@ -248,8 +244,8 @@ class Runtime:
         match instruction:
             case CommitAfter(delay_s):
                 self._set_timer("commit", delay_s, CommitTimerFired())
-            case RetryUplinkAfter(delay_s):
-                self._set_timer("uplink", delay_s, UplinkTimerFired())
+            case RetryUplinkAfter(lane, delay_s):
+                self._set_timer(f"uplink {lane}", delay_s, UplinkTimerFired(lane))
             case Commit():
                 self._start(self._commit(instruction))
             case Acknowledge(tickets):
@@ -257,14 +253,12 @@ class Runtime:
                     durable = self._parcels.pop(ticket).durable
                     if not durable.done():
                         durable.set_result(None)
-            case ReadOldest():
-                self._start(self._read_oldest(instruction))
+            case ReadRecords():
+                self._start(self._read(instruction))
             case Send():
                 self._start(self._send(instruction))
-            case Forget(sequences):
-                self._start(self._leave_outbox(sequences, None))
-            case SetAside(sequences, reason):
-                self._start(self._leave_outbox(sequences, reason))
+            case Forget() | SetAside() | TakeApart():
+                self._start(self._leave_outbox(instruction))
             case ConnectSource(name, delay_s):
                 self.serving.connect(name, delay_s)
             case Finish():
@@ -290,7 +284,7 @@ class Runtime:
         loop = asyncio.get_running_loop()
         self._timers[name] = loop.call_later(delay_s, self._handle, event)
 
-    # --- the disk ------------------------------------------------------------------------------
+    # --- the disk and the store ----------------------------------------------------------------
 
     async def _commit(self, step: Commit) -> None:
         parcels = [self._parcels[ticket] for ticket in step.tickets]
@@ -298,7 +292,7 @@ class Runtime:
         n_samples = sum(entry.n_samples for entry in entries)
         misfits = [misfit for parcel in parcels for misfit in parcel.misfits]
         try:
-            sequences = await self._on_disk(lambda: self._append(entries, misfits, step.protected))
+            sequences = await self._disk.append(entries, misfits, step.protected)
         except OutboxError as error:
             logger.error("%s; %d samples wait in memory", error, n_samples)  # noqa: TRY400 - told in full
             self.disk_trouble.begin(str(error))
@@ -312,110 +306,48 @@ class Runtime:
         )
         self._handle(ParcelsCommitted(step.tickets, records))
 
-    def _append(
-        self, entries: Sequence[Entry], misfits: Sequence[Misfit], protected: Sequence[int]
-    ) -> list[int]:
-        # An outbox that does not know priorities yet takes one record after the other. Should the
-        # second fail, the parcels of the first are written once more, which the store takes once.
-        sequences = []
-        for entry in entries or (Entry("raw", b"", 0),):
-            sequence = self._outbox.append(entry.lines, entry.n_samples, misfits, protected)
-            misfits = ()
-            if sequence is not None:
-                sequences.append(sequence)
-        return sequences
-
-    async def _read_oldest(self, step: ReadOldest) -> None:
+    async def _read(self, step: ReadRecords) -> None:
         try:
-            records = await self._on_disk(
-                lambda: self._outbox.read_oldest(step.max_bytes, step.max_records)
-            )
+            records = await self._disk.read(step.lane, step.max_bytes, step.max_records)
         except OutboxError as error:
             logger.error("%s", error)  # noqa: TRY400 - told in full
-            self._handle(ReadFailed(self._jitter()))
+            self._handle(ReadFailed(step.lane, self._jitter()))
             return
-        self._loaded = {record.sequence: record for record in records}
-        self._handle(
-            OldestRead(tuple(Record(r.sequence, len(r.body), r.n_samples) for r in records))
-        )
+        self._handle(RecordsRead(step.lane, self._lanes[step.lane].load(records)))
 
-    async def _leave_outbox(self, sequences: tuple[int, ...], reason: str | None) -> None:
-        n_samples = sum(self._loaded[sequence].n_samples for sequence in sequences)
-        if reason is None:
-            self.counters.acknowledged += n_samples
-        else:
-            self.counters.refused += n_samples
-            logger.warning(
-                "the store refused %d samples, which are set aside: %s "
-                "(`staybolt-edge outbox` lists them)",
-                n_samples,
-                reason,
-            )
+    async def _send(self, step: Send) -> None:
+        answer = await self._lanes[step.lane].send(step)
+        self._handle(StoreAnswered(step.lane, step.pieces, answer, self._jitter()))
+
+    async def _leave_outbox(self, step: Forget | SetAside | TakeApart) -> None:
+        lane = self._lanes[step.lane]
         try:
-            await self._on_disk(
-                lambda: (
-                    self._outbox.forget(sequences)
-                    if reason is None
-                    else self._outbox.set_aside(sequences, reason)
-                )
-            )
+            match step:
+                case Forget(_, sequences):
+                    self.counters.acknowledged += lane.n_samples(sequences)
+                    await self._disk.forget(sequences)
+                case SetAside(_, sequences, reason):
+                    self._tell_refused(lane.n_samples(sequences), reason)
+                    await self._disk.set_aside(sequences, reason)
+                case TakeApart(_, sequence, bad):
+                    self.counters.acknowledged += lane.n_samples((sequence,)) - len(bad)
+                    self._tell_refused(len(bad), bad[0][1])
+                    lines = lane.lines(sequence, [place for place, _ in bad])
+                    reasons = [reason for _, reason in bad]
+                    await self._disk.take_apart(sequence, list(zip(lines, reasons, strict=True)))
         except OutboxError as error:
             # They are sent once more, which the store takes as the same samples.
             logger.error("%s", error)  # noqa: TRY400 - told in full
-            self._handle(ForgetFailed(self._jitter()))
+            self._handle(ForgetFailed(step.lane, self._jitter()))
 
-    async def _on_disk(self, call: Callable[[], Result]) -> Result:
-        try:
-            return await self._disk.call(call)
-        except OutboxDamagedError as error:
-            damage = error
-            await self._disk.call(lambda: self._outbox.begin_anew(damage))
-            return await self._disk.call(call)
-        except OutboxError:
-            raise
-        except Exception as error:
-            # The top of the disk: whatever this is, nothing was changed, and it is tried again.
-            logger.exception("fault in the outbox")
-            self.counters.faults += 1
-            msg = f"fault in the outbox: {error!r}"
-            raise OutboxError(msg) from error
-
-    # --- the network ---------------------------------------------------------------------------
-
-    async def _send(self, step: Send) -> None:
-        records = [self._loaded[sequence] for sequence in step.sequences]
-        uplink = self._uplink
-        answer: Answer
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                answer = await self._network.call(lambda: uplink.send(records, step.max_body_bytes))
-        except TimeoutError:
-            answer = Unavailable(f"{uplink.place} gave no answer within {SEND_TIMEOUT_S:.0f} s")
-            self._network = self._make_worker("uplink")
-            self._uplink = self._make_uplink("backlog")
-        except Exception as error:
-            # The top of the uplink: whatever this is, the samples are kept and tried again.
-            logger.exception("fault in the uplink")
-            self.counters.faults += 1
-            answer = Unavailable(f"fault in the uplink: {error!r}")
-        self._tell_answer(answer)
-        self._handle(StoreAnswered(step.sequences, answer, self._jitter()))
-
-    def _tell_answer(self, answer: Answer) -> None:
-        """Log what the store says when it begins to say it, not each time."""
-        said = None
-        match answer:
-            case Stored():
-                if self.uplink_trouble.end():
-                    logger.info("uplink to %s works again", self._uplink.place)
-            case NotAllowed(reason):
-                said = f"uplink to {self._uplink.place} is not allowed: {reason}; samples are kept"
-            case Unavailable(reason):
-                said = f"uplink to {self._uplink.place} lost: {reason}; samples are kept"
-            case Refused() | TooLarge():
-                return
-        if said is not None and self.uplink_trouble.begin(said):
-            logger.warning("%s", said)
+    def _tell_refused(self, n_samples: int, reason: str) -> None:
+        self.counters.refused += n_samples
+        logger.warning(
+            "the store refused %d samples, which are set aside: %s "
+            "(`staybolt-edge outbox` lists them)",
+            n_samples,
+            reason,
+        )
 
     # --- one line a minute ---------------------------------------------------------------------
 
@@ -426,7 +358,7 @@ class Runtime:
 
     async def _report(self) -> None:
         try:
-            counts = await self._disk.call(self._outbox.counts)
+            counts = await self._disk.counts()
         except OutboxError as error:
             logger.error("%s", error)  # noqa: TRY400 - told in full
             return
