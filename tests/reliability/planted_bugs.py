@@ -17,14 +17,15 @@ from edge_agent.messages import (
     Event,
     Forget,
     Instruction,
-    OldestRead,
     ParcelsCommitted,
+    RecordsRead,
     Refused,
     RetryUplinkAfter,
     Send,
     SetAside,
     SourceLost,
     Stored,
+    TakeApart,
     Unavailable,
 )
 from edge_agent.ports import Intake
@@ -100,12 +101,25 @@ class SetAsideForgets(SimulatedOutbox):
 
 
 def _forget_before_stored(event: Event, steps: list[Instruction]) -> list[Instruction]:
-    sent = [Forget(step.sequences) for step in steps if isinstance(step, Send)]
+    sent = [
+        Forget(step.lane, tuple(piece.sequence for piece in step.pieces))
+        for step in steps
+        if isinstance(step, Send)
+    ]
     return [*steps, *sent]
 
 
 def _forget_after_any_answer(event: Event, steps: list[Instruction]) -> list[Instruction]:
-    return [Forget(step.sequences) if isinstance(step, SetAside) else step for step in steps]
+    return [_forgotten(step) for step in steps]
+
+
+def _forgotten(step: Instruction) -> Instruction:
+    match step:
+        case SetAside(lane, sequences):
+            return Forget(lane, sequences)
+        case TakeApart(lane, sequence):
+            return Forget(lane, (sequence,))
+    return step
 
 
 def _commit_timer_lost(event: Event, steps: list[Instruction]) -> list[Instruction]:
@@ -137,8 +151,8 @@ class TwoInFlight(AgentCore):
     """Reads on while a request is under way."""
 
     def handle(self, event: Event) -> list[Instruction]:
-        if isinstance(event, OldestRead):
-            kept = self.uplink.in_flight
+        if isinstance(event, RecordsRead):
+            kept = self.uplink.is_sending
             steps = super().handle(event)
             return [*steps, *(step for step in steps if isinstance(step, Send) and not kept)]
         return super().handle(event)

@@ -290,9 +290,12 @@ def _look(path: Path) -> tuple[int, int, set[Reading]]:
     with sqlite3.connect(path) as database:
         (n_records,) = database.execute("SELECT count(*) FROM record").fetchone()
         tally = dict(database.execute("SELECT name, n FROM tally").fetchall())
-        bodies = [body for (body,) in database.execute("SELECT body FROM quarantine")]
+        bodies = [
+            zlib.decompress(body) if kind == "refused" else body
+            for kind, body in database.execute("SELECT kind, body FROM quarantine")
+        ]
     database.close()
-    lines = (line for body in bodies for line in zlib.decompress(body).splitlines())
+    lines = (line for body in bodies for line in body.splitlines())
     aside = {read_line(line)[:2] for line in lines}
     return (
         n_records,
