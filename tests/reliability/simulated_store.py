@@ -4,6 +4,7 @@ It keeps one value for each series and time, as every store does, and an append-
 that ever arrived. It reads lines with a reader of its own.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,15 @@ def read_line(line: bytes) -> tuple[str, int, int]:
     return node, int(float(value)), int(time_ns)
 
 
+Sent = tuple[int, int]
+"""A record's number, and a checksum: a part of a refused record is sent under the same number."""
+
+
+def sent_of(record: StoredRecord) -> Sent:
+    """What identifies a sending."""
+    return record.sequence, zlib.crc32(record.body)
+
+
 @dataclass(slots=True)
 class SimulatedStore:
     """Holds one value for each series and time.
@@ -37,9 +47,9 @@ class SimulatedStore:
     largest_body: int = 10_000_000
     arrived: list[Reading] = field(default_factory=list)
     held: dict[tuple[str, int], int] = field(default_factory=dict)
-    late_acks: set[int] = field(default_factory=set)
-    """Sequence numbers whose acknowledgement was under way when the request was given up."""
-    needless: list[int] = field(default_factory=list)
+    late_acks: set[Sent] = field(default_factory=set)
+    """Records whose acknowledgement was under way when the request was given up."""
+    needless: list[Sent] = field(default_factory=list)
     """Records that one connection was given again after it had answered that they are stored."""
 
     def readings(self) -> Iterator[Reading]:
@@ -69,8 +79,8 @@ class SimulatedUplink:
         The other side.
     chance : Chance
         Luck of the run.
-    answered : set of int
-        Numbers of records that this agent was told are stored, and has not failed to forget.
+    answered : set of Sent
+        Records that this agent was told are stored, and has not failed to forget.
     is_alive : callable
         Whether the agent still runs.
     crash : callable
@@ -83,7 +93,7 @@ class SimulatedUplink:
         self,
         store: SimulatedStore,
         chance: Chance,
-        answered: set[int],
+        answered: set[Sent],
         is_alive: Callable[[], bool],
         crash: Callable[[str, float], None],
     ) -> None:
@@ -101,7 +111,7 @@ class SimulatedUplink:
         self._crash("send.before", 0.01)
         if not self._is_alive():
             return Unavailable("dead")
-        sequences = {record.sequence for record in records}
+        sequences = {sent_of(record) for record in records}
         if sequences <= self._store.late_acks:
             self._chance.note("late acknowledgement", len(sequences))
             self._answered |= sequences
@@ -114,7 +124,7 @@ class SimulatedUplink:
         return answer
 
     def _answer(
-        self, records: Sequence[StoredRecord], max_body_bytes: int, sequences: set[int]
+        self, records: Sequence[StoredRecord], max_body_bytes: int, sequences: set[Sent]
     ) -> Answer:
         chance, store = self._chance, self._store
         body = b"".join(record.body for record in records)

