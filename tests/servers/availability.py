@@ -15,6 +15,7 @@ _FOUND: Final[dict[str, Callable[[], bool]]] = {
     "influxd": lambda: find_program("influxd") is not None,
     "postgres": (POSTGRES_BIN / "postgres").exists,
     "chromium": lambda: find_program("chromium") is not None,
+    "strace": lambda: find_program("strace") is not None,
     "node-opcua": lambda: (
         find_program("node") is not None and (NODE_MODULES / "node-opcua").is_dir()
     ),

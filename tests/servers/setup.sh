@@ -6,12 +6,12 @@ cd "$(dirname "$0")/../.."
 export DEBIAN_FRONTEND=noninteractive
 
 declare -A program_of=(
-  [mosquitto]=mosquitto [influxdb]=influxd [chromium]=chromium [postgresql-15]=/usr/lib/postgresql/15/bin/postgres [nodejs]=node [npm]=npm
+  [mosquitto]=mosquitto [influxdb]=influxd [chromium]=chromium [postgresql-15]=/usr/lib/postgresql/15/bin/postgres [nodejs]=node [npm]=npm [strace]=strace
 )
 missing=()
 # Without a Chinese font the pages' Chinese is boxes in the pictures of the README.
 fc-list :lang=zh 2>/dev/null | grep -q . || missing+=(fonts-wqy-microhei)
-for package in mosquitto influxdb postgresql-15 chromium nodejs npm; do
+for package in mosquitto influxdb postgresql-15 chromium nodejs npm strace; do
   command -v "${program_of[$package]}" >/dev/null 2>&1 || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
