@@ -109,6 +109,9 @@ class EdgeNode(Generic[Ticket]):
             decided = self._give_up_waiting()
             self._missed(1)
             return [*decided, self._read(message)]
+        if seq in self._waiting:
+            # The same number twice while one waits: nobody can tell which of them is right.
+            return [Decided(message.ticket, is_doubtful=True)]
         self._waiting[seq] = message
         if self._deadline_s is None:
             self._deadline_s = now_s + self.reorder_timeout_s

@@ -19,6 +19,9 @@ _FOUND: Final[dict[str, Callable[[], bool]]] = {
     "node-opcua": lambda: (
         find_program("node") is not None and (NODE_MODULES / "node-opcua").is_dir()
     ),
+    "sparkplug-client": lambda: (
+        find_program("node") is not None and (NODE_MODULES / "sparkplug-client").is_dir()
+    ),
     "sparkplug-payload": lambda: (
         find_program("node") is not None and (NODE_MODULES / "sparkplug-payload").is_dir()
     ),

@@ -31,7 +31,7 @@ fi
 
 # Second opinions on OPC UA and Sparkplug B that were not written with our libraries.
 if command -v npm >/dev/null 2>&1 && ! cmp -s tests/servers/package.json .servers/node/installed.json; then
-  echo "installing node-opcua and sparkplug-payload for the tests (npm) ..."
+  echo "installing node-opcua, sparkplug-client and sparkplug-payload for the tests (npm) ..."
   mkdir -p .servers/node
   cp tests/servers/package.json .servers/node/
   (cd .servers/node && npm install --silent --no-audit --no-fund --ignore-scripts >install.log 2>&1) \
