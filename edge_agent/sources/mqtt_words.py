@@ -6,6 +6,8 @@ from typing import Final
 from paho.mqtt.reasoncodes import ReasonCode
 
 SESSION_TAKEN_OVER: Final = 0x8E
+_UNSPECIFIED: Final = 0x80
+"""What paho makes of an end without a reason; so Mosquitto 2.0 ends a session taken over."""
 
 _SUBSCRIBE_REMEDY: Final[dict[int, str]] = {
     0x80: "give this user the right to read it",
@@ -153,6 +155,11 @@ def lost_words(code: ReasonCode, *, shows_certificate: bool, was_accepted: bool)
     str
         Reason and, where one can be guessed, remedy.
     """
+    if was_accepted and code.value == _UNSPECIFIED:
+        return (
+            "the connection was lost without a word of the broker; if that repeats, another client "
+            "may use the name of our session: give each agent a client_id of its own"
+        )
     if was_accepted:
         return f"the connection was lost: {code}"
     # With TLS 1.3 a client learns only after its handshake that its certificate is refused.
