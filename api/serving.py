@@ -33,11 +33,13 @@ from api.worker import Worker
 from ingest.durability import sync_folder
 from ingest.errors import IngestError, StoreUnavailableError
 from ingest.errors import SettingsError as IngestSettingsError
+from ingest.keeper import Keeper
 from ingest.opening import open_store
 from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 from ingest.tokens import TokenTable
+from ingest.validation import ValidationLimits
 
 if TYPE_CHECKING:
     # argparse has no public name for what add_subparsers returns.
@@ -248,6 +250,7 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
         with (
             closing(_open_store(settings)) as store,
             Quarantine(settings.quarantine_path) as quarantine,
+            Keeper(store, time.time_ns, settings.raw_days),
         ):
             yield AppContext(
                 engine=engine,
@@ -259,6 +262,7 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
                     time.time_ns,
                     token_check,
                     arrivals.on_stored,
+                    limits=ValidationLimits().within(settings.raw_days),
                 ),
                 settings=settings,
                 hub=hub,

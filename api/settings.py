@@ -97,6 +97,12 @@ class Settings(_Group):
         return DuckDBSettings(kind="duckdb", path=self.state_dir / "telemetry.duckdb")
 
     @property
+    def raw_days(self) -> float | None:
+        """How long our own store keeps samples, in days; None for ever."""
+        store = self.telemetry_store
+        return store.raw_days if isinstance(store, DuckDBSettings) else None
+
+    @property
     def quarantine_path(self) -> Path:
         """File of the samples that were set aside."""
         return self.state_dir / "quarantine.sqlite"

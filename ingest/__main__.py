@@ -19,6 +19,7 @@ import uvicorn
 
 from ingest.catalogue import FileCatalogue, OpenCatalogue
 from ingest.errors import IngestError, SettingsError, StoreUnavailableError
+from ingest.keeper import Keeper
 from ingest.opening import open_store
 from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine, QuarantinedLine
@@ -26,7 +27,6 @@ from ingest.receiver import make_receiver
 from ingest.service import IngestService
 from ingest.settings import SAMPLE_CONFIG, IngestSettings, load_settings
 from ingest.tokens import TokenTable
-from ingest.validation import ValidationLimits
 
 logger = logging.getLogger("ingest")
 
@@ -210,9 +210,10 @@ def _serve(settings: IngestSettings, config_name: str) -> int:
             catalogue,
             time.time_ns,
             token_check,
-            limits=ValidationLimits(settings.max_future_s, settings.max_past_days * 86_400.0),
+            limits=settings.limits,
         )
-        _run(service, listener, settings)
+        with Keeper(store, time.time_ns, settings.raw_days):
+            _run(service, listener, settings)
         for device, counts in sorted(service.counts().items()):
             logger.info(
                 "%s: %d samples stored, %d lines set aside",

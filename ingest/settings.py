@@ -23,6 +23,7 @@ from ingest.errors import SettingsError
 from ingest.quarantine import MAX_BYTES, MAX_ROWS
 from ingest.receiver import MAX_BODY_BYTES
 from ingest.telemetry import NAME_PATTERN
+from ingest.validation import ValidationLimits
 
 SAMPLE_CONFIG: Final = Path(__file__).with_name("sample_config.toml")
 """Every option in a full sentence, loaded by the tests."""
@@ -60,6 +61,8 @@ class DuckDBSettings(_Group):
     """The file."""
     memory_limit_mib: int = Field(default=512, ge=64)
     """Memory the database may use. [MiB]"""
+    raw_days: float | None = Field(default=None, ge=1, le=36_525)
+    """How long samples are kept; roll-ups stay. None keeps samples for ever. [days]"""
 
 
 class Influx2Settings(_Group):
@@ -154,6 +157,17 @@ class IngestSettings(_Group):
     """Where lines go that were not taken."""
     tls: TlsSettings | None = None
     """How the connection is protected; needed beyond this machine."""
+
+    @property
+    def raw_days(self) -> float | None:
+        """How long our own store keeps samples, in days; None for ever."""
+        return self.store.raw_days if isinstance(self.store, DuckDBSettings) else None
+
+    @property
+    def limits(self) -> ValidationLimits:
+        """How far from now a sample's time may lie; never further back than samples are kept."""
+        limits = ValidationLimits(self.max_future_s, self.max_past_days * 86_400.0)
+        return limits.within(self.raw_days)
 
     @model_validator(mode="after")
     def _needs_protection_beyond_this_machine(self) -> Self:

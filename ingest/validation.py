@@ -6,7 +6,7 @@ is the value a number, can the machine have measured it at that time.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -42,6 +42,23 @@ class ValidationLimits:
 
     max_future_s: float = 600.0
     max_past_s: float = 10 * 365.25 * 86_400.0
+
+    def within(self, raw_days: float | None) -> "ValidationLimits":
+        """Reach back no further than samples are kept.
+
+        Parameters
+        ----------
+        raw_days : float or None
+            How long they are kept; None for ever. [days]
+
+        Returns
+        -------
+        ValidationLimits
+            The narrower limits.
+        """
+        if raw_days is None:
+            return self
+        return replace(self, max_past_s=min(self.max_past_s, raw_days * 86_400.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

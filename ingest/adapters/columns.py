@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from ingest.telemetry import TelemetryBatch
+from ingest.ports import StepMeans
+from ingest.telemetry import Quality, TelemetryBatch
 
 
 def last_of_each(
@@ -49,3 +50,44 @@ def one_of_each(batch: TelemetryBatch) -> TelemetryBatch:
         Each (series, time) once.
     """
     return batch.take(last_of_each(batch.series_index, batch.source_time_ns))
+
+
+def step_means(batch: TelemetryBatch, start_ns: int, step_ns: int, n_steps: int) -> StepMeans:
+    """Means of good samples on an even grid.
+
+    Parameters
+    ----------
+    batch : TelemetryBatch
+        Samples sorted by series and time, each once.
+    start_ns : int
+        Where the grid begins. [ns]
+    step_ns : int
+        Length of a step. [ns]
+    n_steps : int
+        How many steps there are.
+
+    Returns
+    -------
+    StepMeans
+        Samples of a step are added in the order of time.
+
+    Examples
+    --------
+    >>> from ingest.telemetry import Series
+    >>> batch = TelemetryBatch.of([Series("a", "m", "s")], [0, 0], [10, 11], [1.0, 2.0], [0, 0])
+    >>> step_means(batch, 10, 5, 2).mean.tolist()
+    [[1.5], [nan]]
+    """
+    n_series = len(batch.series)
+    is_good = (batch.quality == Quality.GOOD) & np.isfinite(batch.value)
+    is_good &= batch.source_time_ns >= start_ns
+    is_good &= batch.source_time_ns < start_ns + n_steps * step_ns
+    step = (batch.source_time_ns[is_good] - start_ns) // step_ns
+    cell = step * n_series + batch.series_index[is_good]
+    n_cells = n_steps * n_series
+    count = np.bincount(cell, minlength=n_cells)
+    total = np.bincount(cell, weights=batch.value[is_good], minlength=n_cells)
+    mean = np.full(n_cells, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    shape = (n_steps, n_series)
+    return StepMeans(mean.reshape(shape), count.astype(np.uint32).reshape(shape))

@@ -2,51 +2,30 @@
 
 Samples are only ever appended, each under the number of the write that brought it; reading keeps
 the newest write of every (series, time). An index that would refuse doubles on the way in costs a
-tenth of the speed and six times the space, and makes a write slower the more is stored.
+tenth of the speed and six times the space, and makes a write slower the more is stored. Roll-ups,
+retention and the removal of doubles are the upkeep's (`ingest.adapters.duckdb_upkeep`).
 One process at a time may have the file open.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-import duckdb
 import numpy as np
 
-from ingest.adapters.columns import one_of_each
-from ingest.durability import sync_folder
-from ingest.errors import StoreRejectedError, StoreUnavailableError
+from ingest.adapters.columns import one_of_each, step_means
+from ingest.adapters.duckdb_file import DuckDBFile
+from ingest.adapters.duckdb_upkeep import DuckDBUpkeep
+from ingest.adapters.newest import NewestSamples
+from ingest.errors import StoreRejectedError
+from ingest.ports import StepMeans
+from ingest.rollups import HOUR_NS, Rollups
 from ingest.telemetry import Series, TelemetryBatch
 
 MEMORY_LIMIT_MIB: Final = 512
 """Leaves room on a machine of 2 GiB; DuckDB spills to disk beyond it. [MiB]"""
-
-N_THREADS: Final = 2
-
-# The database must not fetch extensions, and no SQL of ours reads other files.
-_SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "enable_external_access": False,
-}
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS series (
-    id UINTEGER PRIMARY KEY,
-    site VARCHAR NOT NULL,
-    machine VARCHAR NOT NULL,
-    signal VARCHAR NOT NULL
-);
-CREATE TABLE IF NOT EXISTS samples (
-    series_id UINTEGER NOT NULL,
-    source_time_ns BIGINT NOT NULL,
-    value DOUBLE,
-    quality UTINYINT NOT NULL,
-    write_id BIGINT NOT NULL
-);
-"""
 
 _READ: Final = """
 SELECT wanted.row AS row, source_time_ns, value, quality
@@ -55,17 +34,22 @@ WHERE source_time_ns >= ? AND source_time_ns < ?
 ORDER BY row, source_time_ns, write_id
 """
 
-_LATEST: Final = """
-SELECT row, newest.source_time_ns, newest.value, newest.quality
+_READ_STEPS: Final = """
+SELECT wanted.row AS row, CAST((source_time_ns - ?) // ? AS INTEGER) AS step, value
+FROM samples JOIN wanted ON samples.series_id = wanted.id
+WHERE source_time_ns >= ? AND source_time_ns < ? AND quality = 0
+"""
+
+_NEWEST: Final = """
+SELECT series_id, newest.source_time_ns, newest.value, newest.quality
 FROM (
-    SELECT wanted.row AS row, arg_max(
+    SELECT series_id, arg_max(
         {'source_time_ns': source_time_ns, 'value': value, 'quality': quality},
         (source_time_ns, write_id)
     ) AS newest
-    FROM samples JOIN wanted ON samples.series_id = wanted.id
-    GROUP BY row
+    FROM samples
+    GROUP BY series_id
 )
-ORDER BY row
 """
 
 
@@ -78,6 +62,8 @@ class DuckDBStore:
         The file; made, with its folder, if it is not there.
     memory_limit_mib : int
         Memory the database may use. [MiB]
+    clock_ns : callable
+        Wall clock, for when samples were received. [ns since 1970-01-01 UTC]
 
     Raises
     ------
@@ -85,31 +71,19 @@ class DuckDBStore:
         If the file can't be opened, for example because another process has it open.
     """
 
-    def __init__(self, path: Path, *, memory_limit_mib: int = MEMORY_LIMIT_MIB) -> None:
-        self._path = path
-        self._write_lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = duckdb.connect(
-                str(path),
-                config=_SETTINGS | {"memory_limit": f"{memory_limit_mib}MiB", "threads": N_THREADS},
-            )
-            self._connection.execute(_SCHEMA)
-            self._id_of = {
-                Series(site, machine, signal): int(series_id)
-                for series_id, site, machine, signal in self._connection.execute(
-                    "SELECT id, site, machine, signal FROM series"
-                ).fetchall()
-            }
-            found = self._connection.execute("SELECT max(write_id) FROM samples").fetchone()
-        except (OSError, duckdb.Error) as error:
-            msg = (
-                f"{path}: the telemetry file can't be opened ({_first_line(error)}); "
-                "check the path and that no other staybolt process is using it; if the file is "
-                "damaged, move it away and restore its backup, or start with a new one"
-            )
-            raise StoreUnavailableError(msg) from error
-        self._last_write_id = int(found[0]) if found and found[0] is not None else 0
+    def __init__(
+        self,
+        path: Path,
+        *,
+        memory_limit_mib: int = MEMORY_LIMIT_MIB,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._file = DuckDBFile(path, memory_limit_mib)
+        self._clock_ns = clock_ns
+        self._id_of = self._file.all_series()
+        self._upkeep = DuckDBUpkeep(self._file)
+        self._newest: NewestSamples | None = None
+        self._newest_lock = threading.Lock()
 
     def write(self, batch: TelemetryBatch) -> None:
         """Keep every sample of the batch; on return they are in the committed log on disk.
@@ -129,14 +103,23 @@ class DuckDBStore:
         if not len(batch):
             return
         batch = one_of_each(batch)
-        with self._write_lock:
-            write_id = self._last_write_id + 1
+        hours = np.unique(batch.source_time_ns // HOUR_NS)
+        with self._file.write_lock:
+            if int(batch.source_time_ns.min()) < self._file.kept_from_ns:
+                # Rolled up again without the samples that are gone, their hour would be wrong.
+                msg = (
+                    f"{self._file.path}: samples from before {self._file.kept_from_ns} ns since "
+                    "1970 are no longer taken, because those of their time have been dropped; "
+                    "raise raw_days to keep samples longer"
+                )
+                raise StoreRejectedError(msg)
+            write_id = self._file.last_write_id + 1
             used = [batch.series[row] for row in np.unique(batch.series_index).tolist()]
             fresh = [series for series in used if series not in self._id_of]
             new = {series: len(self._id_of) + place for place, series in enumerate(fresh)}
             id_of = self._id_of | new if new else self._id_of
             ids = np.array([id_of.get(series, 0) for series in batch.series], dtype=np.uint32)
-            with self._cursor() as cursor:
+            with self._file.cursor() as cursor:
                 cursor.begin()
                 if new:
                     # All at once: one statement each would let a single line with a hundred
@@ -147,22 +130,25 @@ class DuckDBStore:
                         "unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
                         [list(new.values()), list(site), list(machine), list(signal)],
                     )
-                cursor.register(
-                    "incoming",
-                    {
-                        "series_id": ids[batch.series_index],
-                        "source_time_ns": batch.source_time_ns,
-                        "value": batch.value,
-                        "quality": batch.quality,
-                    },
-                )
+                incoming = {
+                    "series_id": ids[batch.series_index],
+                    "source_time_ns": batch.source_time_ns,
+                    "value": batch.value,
+                    "quality": batch.quality,
+                }
+                cursor.register("incoming", incoming)
                 cursor.execute("INSERT INTO samples SELECT *, ? FROM incoming", [write_id])
+                cursor.execute("INSERT INTO writes VALUES (?, ?)", [write_id, self._clock_ns()])
+                cursor.execute(
+                    "INSERT INTO unsettled SELECT unnest(?::BIGINT[]), ?",
+                    [hours.tolist(), write_id],
+                )
                 cursor.commit()
             self._id_of = id_of
-            self._last_write_id = write_id
-            # The log is made anew after each checkpoint, and DuckDB syncs only what is in it:
-            # without its name in the folder a power cut takes all of it (0.06 ms of 1.8 ms).
-            self._sync_folder()
+            self._file.last_write_id = write_id
+            self._file.sync_folder()
+            if self._newest is not None:
+                self._newest.note(ids[batch.series_index], batch)
 
     def read(self, series: Sequence[Series], start_ns: int, end_ns: int) -> TelemetryBatch:
         """Read a window as columns.
@@ -184,10 +170,65 @@ class DuckDBStore:
         StoreUnavailableError
             If the file can't be read.
         """
-        return self._select(tuple(dict.fromkeys(series)), _READ, [start_ns, end_ns])
+        series = tuple(dict.fromkeys(series))
+        found = self._select(series, _READ, [start_ns, end_ns])
+        if found is None:
+            return TelemetryBatch.empty(series)
+        return one_of_each(
+            TelemetryBatch.of(
+                series,
+                found["row"],
+                found["source_time_ns"],
+                # DuckDB keeps nan from numpy as NULL, and gives NULL back as a masked entry.
+                np.ma.filled(found["value"], np.nan),
+                found["quality"],
+            )
+        )
+
+    def read_steps(
+        self, series: Sequence[Series], start_ns: int, step_ns: int, n_steps: int
+    ) -> StepMeans:
+        """Read a window as means of good samples on an even grid.
+
+        Parameters
+        ----------
+        series : sequence of Series
+            What to read, in this order and without repeats.
+        start_ns : int
+            Where the grid begins. [ns]
+        step_ns : int
+            Length of a step. [ns]
+        n_steps : int
+            How many steps there are.
+
+        Returns
+        -------
+        StepMeans
+            Means of the good samples of each step.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the file can't be read.
+        """
+        end_ns = start_ns + n_steps * step_ns
+        found = self._select(tuple(series), _READ_STEPS, [start_ns, step_ns, start_ns, end_ns])
+        shape = (n_steps, len(series))
+        mean = np.full(shape, np.nan)
+        if found is None:
+            return StepMeans(mean, np.zeros(shape, np.uint32))
+        whole = np.int32 if mean.size < 2**31 else np.int64
+        cell = found["step"].astype(whole) * len(series) + found["row"].astype(whole)
+        count = np.zeros(shape, np.uint32)
+        count.ravel()[cell] = 1
+        if np.count_nonzero(count) < cell.size:
+            # Several samples in a step, or a sample twice: in the order of time, each once.
+            return step_means(self.read(series, start_ns, end_ns), start_ns, step_ns, n_steps)
+        mean.ravel()[cell] = np.ma.filled(found["value"], np.nan)
+        return StepMeans(mean, count)
 
     def latest(self, series: Sequence[Series]) -> TelemetryBatch:
-        """Newest sample of each series.
+        """Newest sample of each series, kept in memory once it was asked for.
 
         Parameters
         ----------
@@ -204,7 +245,57 @@ class DuckDBStore:
         StoreUnavailableError
             If the file can't be read.
         """
-        return self._select(tuple(dict.fromkeys(series)), _LATEST, [])
+        series = tuple(dict.fromkeys(series))
+        newest = self._known_newest()
+        ids = np.array([self._id_of.get(each, -1) for each in series], dtype=np.int64)
+        return newest.of(series, ids)
+
+    def read_rollups(
+        self, series: Sequence[Series], start_ns: int, end_ns: int, step_ns: int
+    ) -> Rollups:
+        """Read roll-ups, right also for what came late a moment ago.
+
+        Parameters
+        ----------
+        series : sequence of Series
+            What to read; this becomes the series table, in this order.
+        start_ns, end_ns : int
+            Steps that begin in this half-open window. [ns]
+        step_ns : int
+            Length of a step: a minute or an hour. [ns]
+
+        Returns
+        -------
+        Rollups
+            Sorted by series and time.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the file can't be read.
+        """
+        wanted = {each: self._id_of[each] for each in series if each in self._id_of}
+        return self._upkeep.read(tuple(dict.fromkeys(series)), wanted, start_ns, end_ns, step_ns)
+
+    def maintain(self, *, raw_from_ns: int | None = None) -> int:
+        """Roll up what has changed, remove doubles, and drop samples that are older than is kept.
+
+        Parameters
+        ----------
+        raw_from_ns : int, optional
+            Samples before this are dropped once they are rolled up; None keeps all. [ns]
+
+        Returns
+        -------
+        int
+            Hours that were rolled up; 0 when there is nothing left to do.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the file can't be read or written; what was begun is undone.
+        """
+        return self._upkeep.maintain(raw_from_ns)
 
     def series(self) -> tuple[Series, ...]:
         """Every series ever written, sorted.
@@ -218,8 +309,7 @@ class DuckDBStore:
 
     def close(self) -> None:
         """Write everything into the file and release it."""
-        with self._write_lock:
-            self._connection.close()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -227,55 +317,32 @@ class DuckDBStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _select(self, series: tuple[Series, ...], query: str, bounds: list[int]) -> TelemetryBatch:
+    def _select(
+        self, series: tuple[Series, ...], query: str, parameters: list[int]
+    ) -> dict[str, Any] | None:
         id_of = self._id_of
         rows = [row for row, each in enumerate(series) if each in id_of]
         if not rows:
-            return TelemetryBatch.empty(series)
+            return None
         wanted = {
             "row": np.array(rows, dtype=np.uint32),
             "id": np.array([id_of[series[row]] for row in rows], dtype=np.uint32),
         }
-        with self._cursor() as cursor:
+        with self._file.cursor() as cursor:
             cursor.register("wanted", wanted)
-            found: dict[str, Any] = cursor.execute(query, bounds).fetchnumpy()
-        return one_of_each(
-            TelemetryBatch.of(
-                series,
-                found["row"],
-                found["source_time_ns"],
-                # DuckDB keeps nan from numpy as NULL, and gives NULL back as a masked entry.
-                np.ma.filled(found["value"], np.nan),
-                found["quality"],
-            )
-        )
+            found: dict[str, Any] = cursor.execute(query, parameters).fetchnumpy()
+        return found
 
-    def _sync_folder(self) -> None:
-        try:
-            sync_folder(self._path.parent)
-        except OSError as error:
-            msg = (
-                f"{self._path.parent}: the folder of the telemetry file can't be synced "
-                f"({error.strerror}); check the disk"
-            )
-            raise StoreUnavailableError(msg) from error
-
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        # A connection for this one call: what it has not committed at the end is undone.
-        try:
-            with self._connection.cursor() as cursor:
-                yield cursor
-        except (duckdb.DataError, duckdb.IntegrityError) as error:
-            msg = f"{self._path}: the telemetry file refuses this data ({_first_line(error)})"
-            raise StoreRejectedError(msg) from error
-        except duckdb.Error as error:
-            msg = (
-                f"{self._path}: the telemetry file did not answer ({_first_line(error)}); "
-                "check that the disk has room, then restart if it goes on"
-            )
-            raise StoreUnavailableError(msg) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    def _known_newest(self) -> NewestSamples:
+        with self._newest_lock:
+            if self._newest is None:
+                # Nothing may be written between the reading and the noting of what is written.
+                with self._file.write_lock, self._file.cursor() as cursor:
+                    found: dict[str, Any] = cursor.execute(_NEWEST).fetchnumpy()
+                    self._newest = NewestSamples(
+                        found["series_id"],
+                        found["source_time_ns"],
+                        np.ma.filled(found["value"], np.nan),
+                        found["quality"],
+                    )
+            return self._newest

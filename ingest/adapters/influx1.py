@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import numpy as np
 import urllib3
 
+from ingest.adapters.history import HistoryFromSamples
 from ingest.adapters.influx_lines import MAX_TIME_NS, MIN_TIME_NS, batch_from_columns, bodies_of
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.telemetry import Series, TelemetryBatch, is_legal_name
@@ -29,7 +30,7 @@ _WHERE: Final = "site = $site{0} AND machine = $machine{0} AND signal = $signal{
 _SERIES_KEY: Final = ("site", "machine", "signal")
 
 
-class Influx1Store:
+class Influx1Store(HistoryFromSamples):
     """A `TelemetryStore` in one InfluxDB database. Its methods may be called from any thread.
 
     Nothing is reached or made by constructing it; `setup` makes the database.

@@ -20,6 +20,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
+from ingest.adapters.history import HistoryFromSamples
 from ingest.adapters.influx_lines import MAX_TIME_NS, MIN_TIME_NS, batch_from_columns, bodies_of
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.telemetry import Series, TelemetryBatch
@@ -34,7 +35,7 @@ _SERIES_PER_QUERY: Final = 50
 _KEPT: Final = '|> keep(columns: ["_time", "_value", "_field", "site", "machine", "signal"])'
 
 
-class Influx2Store:
+class Influx2Store(HistoryFromSamples):
     """A `TelemetryStore` in one InfluxDB 2 bucket. Its methods may be called from any thread.
 
     Nothing is reached by constructing it, and the bucket must be there.

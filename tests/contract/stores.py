@@ -14,9 +14,10 @@ from ingest.adapters.duckdb_store import DuckDBStore
 from ingest.adapters.influx1 import Influx1Store
 from ingest.adapters.influx2 import Influx2Store
 from ingest.catalogue import OpenCatalogue
-from ingest.ports import TelemetryStore
+from ingest.ports import StepMeans, TelemetryStore
 from ingest.quarantine import Quarantine
 from ingest.receiver import ReceiverApp, make_receiver
+from ingest.rollups import Rollups
 from ingest.service import IngestService
 from ingest.telemetry import Series, TelemetryBatch
 from ingest.tokens import TokenTable
@@ -46,6 +47,19 @@ class ThroughReceiver:
 
     def latest(self, series: Sequence[Series]) -> TelemetryBatch:
         return self._behind.latest(series)
+
+    def read_steps(
+        self, series: Sequence[Series], start_ns: int, step_ns: int, n_steps: int
+    ) -> StepMeans:
+        return self._behind.read_steps(series, start_ns, step_ns, n_steps)
+
+    def read_rollups(
+        self, series: Sequence[Series], start_ns: int, end_ns: int, step_ns: int
+    ) -> Rollups:
+        return self._behind.read_rollups(series, start_ns, end_ns, step_ns)
+
+    def maintain(self, *, raw_from_ns: int | None = None) -> int:
+        return self._behind.maintain(raw_from_ns=raw_from_ns)
 
     def series(self) -> tuple[Series, ...]:
         return self._behind.series()

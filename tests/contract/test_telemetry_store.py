@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.ports import TelemetryStore
+from ingest.rollups import HOUR_NS, MINUTE_NS, Rollups
 from ingest.telemetry import Quality, Series, TelemetryBatch
 from tests.contract import stores
+from tests.naive import rollups as naive
 from tests.strategies import batches, rows_of
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -268,3 +270,82 @@ def test_more_series_than_fit_one_query_are_all_read(store: TelemetryStore, n_se
     )
     assert store.latest(series).value.tolist() == list(range(n_series))
     assert store.series() == series
+
+
+# --- windows and roll-ups ------------------------------------------------------------------------
+
+CLOSE_TIMES_NS = st.integers(NOW_NS - 3 * HOUR_NS, NOW_NS) | st.sampled_from([
+    NOW_NS // HOUR_NS * HOUR_NS,
+    NOW_NS // HOUR_NS * HOUR_NS - 1,
+    NOW_NS // MINUTE_NS * MINUTE_NS,
+])
+
+
+def close_batches(table: tuple[Series, ...]) -> st.SearchStrategy[TelemetryBatch]:
+    def with_plain_zeros(batch: TelemetryBatch) -> TelemetryBatch:
+        # Sums of numbers of every size overflow; measured values do not.
+        return replace(batch, value=np.clip(batch.value, -1e9, 1e9) + 0.0)
+
+    return batches(series_table=table, times_ns=CLOSE_TIMES_NS, max_samples=20).map(
+        with_plain_zeros
+    )
+
+
+def steps_of(steps: Rollups) -> list[naive.Step]:
+    columns = (steps.minimum, steps.maximum, steps.last, steps.total)
+    return [
+        (steps.series[row], start_ns, count, n_other, *(repr(number + 0.0) for number in numbers))
+        for row, start_ns, count, n_other, *numbers in zip(
+            steps.series_index.tolist(),
+            steps.start_ns.tolist(),
+            steps.count.tolist(),
+            steps.n_other.tolist(),
+            *(column.tolist() for column in columns),
+            strict=True,
+        )
+    ]
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_roll_ups_are_those_of_the_samples_whatever_came_late_and_whenever_they_are_settled(
+    store: TelemetryStore, data: st.DataObject
+) -> None:
+    table = fresh_table()
+    start_ns, end_ns = NOW_NS // HOUR_NS * HOUR_NS - 3 * HOUR_NS, NOW_NS + HOUR_NS
+
+    for batch in data.draw(st.lists(close_batches(table), min_size=1, max_size=4)):
+        store.write(batch)
+        if data.draw(st.booleans()):
+            while store.maintain():
+                pass
+        samples = store.read(table, start_ns, end_ns)
+        for step_ns in (MINUTE_NS, HOUR_NS):
+            found = steps_of(store.read_rollups(table, start_ns, end_ns, step_ns))
+            assert found == naive.roll_up(samples, step_ns)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_window_on_a_grid_holds_the_means_of_the_good_samples_of_each_step(
+    store: TelemetryStore, data: st.DataObject
+) -> None:
+    table = fresh_table()
+    start_ns, step_ns, n_steps = NOW_NS - 2 * HOUR_NS, 20 * MINUTE_NS, 7
+    for batch in data.draw(st.lists(close_batches(table), max_size=3)):
+        store.write(batch)
+
+    found = store.read_steps(table, start_ns, step_ns, n_steps)
+
+    samples = store.read(table, NOW_NS - 10 * YEAR_NS, NOW_NS + YEAR_NS)
+    assert [
+        [(repr(mean + 0.0), count) for mean, count in zip(means, counts, strict=True)]
+        for means, counts in zip(found.mean.tolist(), found.count.tolist(), strict=True)
+    ] == naive.step_means(samples, start_ns, step_ns, n_steps)
+
+
+def test_there_are_roll_ups_of_minutes_and_hours_only(store: TelemetryStore) -> None:
+    store.write(batch_of((FLOW, NOW_NS, 1.0, 0)))
+
+    with pytest.raises(ValueError, match=r"neither a minute .* nor an hour"):
+        store.read_rollups([FLOW], NOW_NS - HOUR_NS, NOW_NS, 1000)

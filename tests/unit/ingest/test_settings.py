@@ -49,7 +49,9 @@ def test_the_sample_can_be_loaded_and_shows_the_defaults(tmp_path: Path) -> None
     settings = load(tmp_path, SAMPLE)
 
     least = load(tmp_path, LEAST)
-    for name in IngestSettings.model_fields.keys() - {"token_file", "machines_file"}:
+    # Without the line samples are kept for ever, which the sample's words say.
+    assert settings.store == least.store.model_copy(update={"raw_days": 730.0})
+    for name in IngestSettings.model_fields.keys() - {"token_file", "machines_file", "store"}:
         assert getattr(settings, name) == getattr(least, name)
 
 

@@ -98,7 +98,7 @@ def test_the_database_may_neither_read_other_files_nor_fetch_extensions(tmp_path
     with (
         DuckDBStore(tmp_path / "telemetry.duckdb") as store,
         pytest.raises(StoreUnavailableError, match=r"Permission"),
-        store._cursor() as cursor,
+        store._file.cursor() as cursor,
     ):
         cursor.execute("SELECT * FROM read_csv(?)", [str(tmp_path / "secret.csv")])
 
