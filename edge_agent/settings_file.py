@@ -13,6 +13,9 @@ from edge_agent.settings_errors import explain
 SAMPLE_CONFIG: Final = Path(__file__).with_name("sample_config.toml")
 """Every option in a full sentence, loaded by the tests."""
 
+MAX_FILE_BYTES: Final = 10_000_000
+"""Some forty thousand nodes; much more would not fit a field device's memory while it is read."""
+
 
 def load_settings(path: Path) -> Settings:
     """Read the settings of the agent.
@@ -33,6 +36,12 @@ def load_settings(path: Path) -> Settings:
         If the file can't be read or anything in it is wrong: one line for each mistake.
     """
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            msg = (
+                f"{path.name} is too large: it has more than "
+                f"{MAX_FILE_BYTES // 1_000_000} MB; split the machines between several agents"
+            )
+            raise SettingsError(msg)
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         msg = (
@@ -45,6 +54,9 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(msg) from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{path.name} is not TOML: {error}; mend that line, strings stand in quotes"
+        raise SettingsError(msg) from error
+    except RecursionError as error:
+        msg = f"{path.name} is not TOML: its brackets nest too deep; mend the line that opens them"
         raise SettingsError(msg) from error
     try:
         settings = Settings.model_validate(document)
