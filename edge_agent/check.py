@@ -7,12 +7,14 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, assert_never
+from typing import Final, assert_never
 
 from asyncua import ua
 
+from edge_agent.check_device import check_device
 from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SettingsError
+from edge_agent.findings import Finding, look
 from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
 from edge_agent.messages import NotAllowed, Refused, Settled, Stored, TooLarge, Unavailable
 from edge_agent.settings import Settings
@@ -35,13 +37,6 @@ HARMLESS_LINE: Final = b"# staybolt-edge check\n"
 """A comment: shows whether we may write, and writes nothing."""
 
 
-class Finding(NamedTuple):
-    """One thing that was looked at."""
-
-    is_good: bool
-    text: str
-
-
 def check_files(settings: Settings, file_name: str) -> Iterator[Finding]:
     """Look at the files and folders that the settings name.
 
@@ -57,24 +52,25 @@ def check_files(settings: Settings, file_name: str) -> Iterator[Finding]:
     Finding
         One for each file or folder.
     """
-    yield _look(f"{file_name}, state_dir", lambda: _writable(settings.state_dir))
-    yield _look(f"{file_name}, uplink.token_file", lambda: _secret(settings.uplink.token_file))
+    yield look(f"{file_name}, state_dir", lambda: _writable(settings.state_dir))
+    yield look(f"{file_name}, uplink.token_file", lambda: _secret(settings.uplink.token_file))
     for position, opcua in enumerate(settings.opcua):
         place = f"{file_name}, opcua[{position}]"
         if opcua.password_file is not None:
-            yield _look(f"{place}.password_file", _secret_of(opcua.password_file))
+            yield look(f"{place}.password_file", _secret_of(opcua.password_file))
         if opcua.security != "none-on-loopback":
-            yield _look(f"{place}.trusted_servers_dir", _trust_of(opcua.trusted_servers_dir))
+            yield look(f"{place}.trusted_servers_dir", _trust_of(opcua.trusted_servers_dir))
     for position, mqtt in enumerate(settings.mqtt):
         place = f"{file_name}, mqtt[{position}]"
         if mqtt.password_file is not None:
-            yield _look(f"{place}.password_file", _secret_of(mqtt.password_file))
+            yield look(f"{place}.password_file", _secret_of(mqtt.password_file))
         if mqtt.tls_ca_file is not None:
-            yield _look(f"{place}.tls_ca_file", _authority_of(mqtt.tls_ca_file))
+            yield look(f"{place}.tls_ca_file", _authority_of(mqtt.tls_ca_file))
         if mqtt.tls_certificate_file is not None:
-            yield _look(f"{place}.tls_certificate_file", _own_certificate_of(mqtt))
+            yield look(f"{place}.tls_certificate_file", _own_certificate_of(mqtt))
     if any(opcua.security != "none-on-loopback" for opcua in settings.opcua):
-        yield _look("own certificate", lambda: _own_keys(settings.state_dir))
+        yield look("own certificate", lambda: _own_keys(settings.state_dir))
+    yield from check_device(settings, file_name)
 
 
 async def check_connections(settings: Settings, file_name: str) -> list[Finding]:
@@ -106,13 +102,6 @@ async def check_connections(settings: Settings, file_name: str) -> list[Finding]
     return findings
 
 
-def _look(place: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(is_good=True, text=f"{place}: {look()}")
-    except EdgeError as error:
-        return Finding(is_good=False, text=f"{place}: {error}")
-
-
 def _writable(folder: Path) -> str:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -134,18 +123,18 @@ def _secret_of(path: Path) -> Callable[[], str]:
 
 
 def _trust_of(folder: Path) -> Callable[[], str]:
-    def look() -> str:
+    def find() -> str:
         count = len(trusted_certificates(folder))
         if count == 0:
             msg = f"{folder} holds no certificate; copy the server's certificate into it"
             raise SettingsError(msg)
         return f"{folder} holds {count} certificate{'s' if count > 1 else ''}"
 
-    return look
+    return find
 
 
 def _authority_of(path: Path) -> Callable[[], str]:
-    def look() -> str:
+    def find() -> str:
         try:
             ssl.create_default_context(cafile=str(path))
         except (OSError, ssl.SSLError) as error:
@@ -153,7 +142,7 @@ def _authority_of(path: Path) -> Callable[[], str]:
             raise SettingsError(msg) from error
         return f"{path} can be used"
 
-    return look
+    return find
 
 
 def _own_keys(state_dir: Path) -> str:
@@ -279,7 +268,7 @@ async def _check_mqtt(mqtt: MqttSettings, settings: Settings, place: str) -> lis
 
 
 def _own_certificate_of(mqtt: MqttSettings) -> Callable[[], str]:
-    def look() -> str:
+    def find() -> str:
         tls_context(mqtt)
         told = ending_words(mqtt, datetime.datetime.now(datetime.UTC))
         if told:
@@ -289,4 +278,4 @@ def _own_certificate_of(mqtt: MqttSettings) -> Callable[[], str]:
             raise SettingsError(msg)
         return f"{mqtt.tls_certificate_file} can be used"
 
-    return look
+    return find

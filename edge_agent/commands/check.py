@@ -10,8 +10,8 @@ from edge_agent.commands.shared import EXIT_FAILURE, EXIT_OK, EXIT_SETTINGS, add
 from edge_agent.settings_file import load_settings
 
 if TYPE_CHECKING:
-    from edge_agent.check import Finding
     from edge_agent.commands.shared import Commands
+    from edge_agent.findings import Finding
 
 
 def add_to(commands: "Commands") -> None:

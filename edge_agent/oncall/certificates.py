@@ -50,9 +50,11 @@ def certificate_ends(settings: Settings) -> list[CertificateEnd]:
         The soonest first. What can't be read is left out: `check` tells of it, and so does the
         connection that needs it.
     """
+    # Several servers may share a folder of trusted certificates: each is told once.
+    first_named = {path: what for what, path in reversed(list(_named(settings)))}
     found = [
         CertificateEnd(what, path, certificate.not_valid_after_utc)
-        for what, path in _named(settings)
+        for path, what in first_named.items()
         for certificate in _read(path)
     ]
     return sorted(found, key=lambda end: end.ends_at)
