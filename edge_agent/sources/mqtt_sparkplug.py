@@ -26,7 +26,6 @@ from ingest.telemetry.sparkplug import (
     Metrics,
     Payload,
     Unusable,
-    decode_payload,
     numeric_values,
 )
 
@@ -128,8 +127,8 @@ class SparkplugReader:
             # Births and data are never retained (tck-id-…-retain): whose time this was is unknown.
             return [Done(ticket, Reading(()))]
         try:
-            payload = decode_payload(message.payload)
             known = self._known(place)
+            payload = self._births(known, place).reader.read(message.payload)
         except (SparkplugError, PayloadError) as error:
             return [Done(ticket, PayloadError(str(error)))]
         bd_seq = payload.metrics.integer_of("bdSeq") if place.kind[0] == "N" else None
@@ -224,7 +223,9 @@ class SparkplugReader:
     def _births(self, known: _Known, place: Place) -> Births:
         births = known.births.get(place.device)
         if births is None:
-            births = known.births[place.device] = Births(lambda name: self._want(place, name))
+            births = known.births[place.device] = Births(
+                lambda name: self._want(place, name), self.settings.priority
+            )
         return births
 
     def _want(self, place: Place, name: str) -> Wanted | None:
@@ -351,8 +352,7 @@ class SparkplugReader:
             ]
             value, time_ns, quality = value[kept], time_ns[kept], quality[kept]
             index, by_alias = index[kept], by_alias[kept]
-        is_null = np.isnan(value)
-        if is_null.any():
+        if not metrics.is_plain and (is_null := np.isnan(value)).any():
             quality = np.where(is_null, np.uint8(Quality.BAD), quality)
         if is_doubtful:
             doubted = np.maximum(quality, np.uint8(Quality.UNCERTAIN))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from edge_agent.records import Priority
 from ingest.telemetry import Series
 from ingest.telemetry.sparkplug import MAX_METRICS, DataType, Metrics
+from ingest.telemetry.sparkplug_layout import PayloadReader
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Shape:
     is_by_alias : ndarray of bool, shape (n_samples,)
         Whether only the alias says which metric it is.
     priority_of : dict of Series to Priority
-        Priorities of the series.
+        Priorities of the series, empty where all have the one of the topic.
     unknown : tuple of int
         Aliases that no birth explains.
     """
@@ -93,12 +94,17 @@ class Births:
     ----------
     want : callable
         Says which series a metric's name is, None if it is not asked for.
+    priority : {"raw", "alarm"}
+        Of the topic.
     """
 
     want: Callable[[str], Wanted | None]
+    priority: Priority
     by_name: dict[str, Metric] = field(default_factory=dict)
     by_alias: dict[int, Metric] = field(default_factory=dict)
+    reader: PayloadReader = field(default_factory=PayloadReader)
     _shapes: dict[tuple[tuple[str, ...], tuple[int, ...]], Shape] = field(default_factory=dict)
+    _last: tuple[tuple[str, ...], tuple[int, ...], Shape] | None = None
 
     def learn(self, told: "list[tuple[str, int, int]]") -> None:
         """Take a birth in place of what was known.
@@ -114,6 +120,7 @@ class Births:
         self.by_name = {metric.name: metric for metric in known}
         self.by_alias = {metric.alias: metric for metric in known if metric.alias >= 0}
         self._shapes.clear()
+        self._last = None
 
     def told(self) -> "list[tuple[str, int, int]]":
         """Give what was learned.
@@ -152,12 +159,17 @@ class Births:
         Shape
             The same object for the same metrics in the same order.
         """
+        last = self._last
+        # The same objects come again from a layout, and need not be compared one by one.
+        if last is not None and last[0] is metrics.names and last[1] is metrics.aliases:
+            return last[2]
         key = metrics.names, metrics.aliases
         known = self._shapes.get(key)
         if known is None:
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
             known = self._shapes[key] = self._new_shape(metrics)
+        self._last = (*key, known)
         return known
 
     def _new_shape(self, metrics: Metrics) -> Shape:
@@ -177,7 +189,8 @@ class Births:
             if wanted is not None:
                 rows.append(row)
                 index.append(row_of.setdefault(wanted.series, len(row_of)))
-                priority_of[wanted.series] = wanted.priority
+                if wanted.priority != self.priority:
+                    priority_of[wanted.series] = wanted.priority
         return Shape(
             np.array(rows, dtype=np.int64),
             len(rows) == len(metrics),

@@ -60,6 +60,16 @@ WHY_UNUSABLE: Final[dict[Unusable, str]] = {
 # One row for each data type from UNKNOWN (0) to BOOLEAN (11): bits, and whether it has a sign.
 _BITS: Final = np.array([0, 8, 16, 32, 64, 8, 16, 32, 64, 64, 64, 1], dtype=np.int64)
 _IS_SIGNED: Final = np.array([0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0], dtype=bool)
+# What each holds as far as 32 bits carry it; a type of 64 bits has no sign in 32 of them.
+_SIGN_BIT: Final = np.where(_IS_SIGNED & (_BITS < 64), np.int64(2**31), np.int64(0))
+_LOWEST: Final = np.array([
+    -(2 ** (bits - 1)) if signed and bits < 64 else 0
+    for bits, signed in zip(_BITS.tolist(), _IS_SIGNED.tolist(), strict=True)
+])
+_HIGHEST: Final = np.array([
+    2 ** (bits - signed) - 1 if 0 < bits < 64 else 2**32 - 1
+    for bits, signed in zip(_BITS.tolist(), _IS_SIGNED.tolist(), strict=True)
+])
 _LAST_NUMBER_TYPE: Final = int(DataType.BOOLEAN)
 _EXACT_INTEGER: Final = 2**53
 
@@ -90,6 +100,8 @@ class Metrics:
         A `Quality` each, from the property ``Quality``.
     properties : dict of int to dict
         Properties of those metrics that have some, by row.
+    is_plain : bool
+        Whether it is known that every metric is a float, double or boolean with a time.
     """
 
     names: tuple[str, ...]
@@ -102,6 +114,7 @@ class Metrics:
     is_historical: npt.NDArray[np.bool_]
     quality: npt.NDArray[np.uint8]
     properties: Mapping[int, Mapping[str, PropertyValue | None]]
+    is_plain: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -205,6 +218,9 @@ def integers(
     unusable : ndarray of uint8, shape (n_integers,)
         An `Unusable` each.
     """
+    plain = _plain_integers(sent, types)
+    if plain is not None:
+        return plain, np.zeros(len(sent), dtype=np.uint8)
     # Signed ones travel as two's complement, cut to their own width or widened to the field's.
     known = np.minimum(types, _LAST_NUMBER_TYPE)
     bits, is_signed = _BITS[known], _IS_SIGNED[known]
@@ -225,6 +241,20 @@ def integers(
     return value, unusable
 
 
+def _plain_integers(
+    sent: npt.NDArray[np.uint64], types: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64] | None:
+    """Numbers of up to 32 bits, written as wide as their field; None if one is anything else."""
+    if not len(sent) or types.min() == 0 or types.max() > _LAST_NUMBER_TYPE:
+        return None
+    if sent.max() >= 2**32:
+        return None
+    number = sent.astype(np.int64)
+    number -= (_SIGN_BIT[types] & number) << 1
+    is_plain = ((number >= _LOWEST[types]) & (number <= _HIGHEST[types])).all()
+    return number.astype(np.float64) if is_plain else None
+
+
 def _is_exact(
     sent: npt.NDArray[np.uint64], number: npt.NDArray[np.int64], is_signed: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
@@ -241,10 +271,9 @@ def _are_plain_floats(metrics: Metrics, types: npt.NDArray[np.uint8]) -> bool:
     """Whether every metric is a finite float with a time: the usual case, and the quickest."""
     if not len(metrics):
         return True
-    return bool(
+    is_plain = metrics.is_plain or (
         metrics.kind.min() >= Kind.FLOAT
         and metrics.kind.max() <= Kind.BOOLEAN
-        and types.max() <= _LAST_NUMBER_TYPE
         and metrics.time_ms.min() >= 0
-        and np.isfinite(metrics.number).all()
     )
+    return bool(is_plain and types.max() <= _LAST_NUMBER_TYPE and np.isfinite(metrics.number).all())

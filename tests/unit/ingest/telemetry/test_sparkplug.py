@@ -20,12 +20,14 @@ from ingest.telemetry.sparkplug import (
     DataType,
     Kind,
     MetricToSend,
+    Payload,
     Unusable,
     decode_payload,
     encode_payload,
     numeric_values,
     rebirth_command,
 )
+from ingest.telemetry.sparkplug_layout import MAX_LAYOUTS, PayloadReader
 from ingest.telemetry.sparkplug_messages import PayloadMessage
 from tests.naive import sparkplug as naive
 
@@ -242,3 +244,106 @@ def test_any_bytes_are_read_or_refused() -> None:
             continue
         values, unusable = numeric_values(metrics)
         assert np.isfinite(values[(unusable == 0) & (metrics.kind != Kind.NULL)]).all()
+
+
+# --- the fast way --------------------------------------------------------------------------------
+
+
+def same(one: Payload, other: Payload) -> bool:
+    """Whether two payloads say the same, bit by bit."""
+    columns = ("time_ms", "datatype", "kind", "number", "integer", "is_historical", "quality")
+    return (
+        (one.timestamp_ms, one.seq) == (other.timestamp_ms, other.seq)
+        and one.metrics.names == other.metrics.names
+        and one.metrics.aliases == other.metrics.aliases
+        and one.metrics.properties == other.metrics.properties
+        and all(
+            getattr(one.metrics, name).tobytes() == getattr(other.metrics, name).tobytes()
+            for name in columns
+        )
+    )
+
+
+PLAIN = st.lists(
+    st.tuples(
+        st.sampled_from([12, 13, 14]), st.integers(0, 300), st.booleans(), st.sampled_from([0, 9])
+    ),
+    min_size=4,
+    max_size=12,
+)
+CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4)
+
+
+def plain_payload(shape: list[tuple[int, int, bool, int]], chance: random.Random) -> bytes:
+    metrics = []
+    for kind, alias, is_named, datatype in shape:
+        value: int | bytes = chance.randint(0, 1)
+        if kind != 14:
+            value = struct.pack("<f" if kind == 12 else "<d", chance.uniform(-9, 9))
+        parts = [
+            field(1, b"name") if is_named else b"", field(2, alias),
+            field(3, NOW_MS + chance.randint(0, 10**9)), field(4, datatype), field(kind, value),
+        ]  # fmt: skip
+        metrics.append(field(2, b"".join(parts)))
+    return b"".join([
+        field(1, NOW_MS + chance.randint(0, 10**9)),
+        *metrics,
+        field(3, chance.randint(0, 127)),
+    ])
+
+
+@given(PLAIN, st.integers(0, 2**32), CHANGES)
+def test_the_fast_way_says_what_the_general_way_says(
+    shape: list[tuple[int, int, bool, int]], seed: int, changes: list[tuple[float, int]]
+) -> None:
+    chance, reader = random.Random(seed), PayloadReader()  # noqa: S311 - repeatable
+    for _ in range(3):
+        body = plain_payload(shape, chance)
+        assert same(reader.read(body), decode_payload(body))
+    assert reader._n_layouts == 1, "none was learned, so nothing is shown"
+    changed = bytearray(plain_payload(shape, chance))
+    for where, byte in changes:
+        changed[int(where * (len(changed) - 1))] = byte
+    try:
+        expected = decode_payload(bytes(changed))
+    except SparkplugError:
+        with pytest.raises(SparkplugError):
+            reader.read(bytes(changed))
+        return
+
+    assert same(reader.read(bytes(changed)), expected)
+
+
+@given(st.lists(PAYLOADS, min_size=1, max_size=6))
+def test_whatever_was_read_before_the_fast_way_says_what_the_general_way_says(
+    bodies: list[bytes],
+) -> None:
+    reader = PayloadReader()
+
+    for body in [*bodies, *bodies, *bodies]:
+        assert same(reader.read(body), decode_payload(body))
+
+
+def test_a_time_of_zero_written_long_is_no_time_either_way() -> None:
+    chance, reader = random.Random(6), PayloadReader()  # noqa: S311 - repeatable
+    shape = [(13, alias, False, 10) for alias in range(5)]
+    bodies = [plain_payload(shape, chance) for _ in range(3)]
+    now = varint(NOW_MS)
+    assert len(now) == 6
+    changed = bodies[2]
+    place = changed.index(b"\x18") + 1
+    changed = changed[:place] + b"\x80\x80\x80\x80\x80\x00" + changed[place + 6 :]
+
+    for body in (bodies[0], bodies[1], changed):
+        assert same(reader.read(body), decode_payload(body))
+
+
+def test_layouts_are_bounded_whatever_is_sent() -> None:
+    chance, reader = random.Random(5), PayloadReader()  # noqa: S311 - repeatable
+
+    for n in range(3000):
+        shape = [(13, chance.randint(0, 127), False, 10)] * (4 + n // 2 % 300)
+        reader.read(plain_payload(shape, chance))
+
+    assert reader._n_layouts <= MAX_LAYOUTS
+    assert len(reader._n_seen) <= 8 * MAX_LAYOUTS
