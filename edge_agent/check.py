@@ -30,6 +30,7 @@ from edge_agent.sources.opcua_nodes import resolve_nodes
 from edge_agent.sources.opcua_values import decode_notifications
 from edge_agent.trust import trusted_certificates
 from edge_agent.uplink_http import HttpUplink
+from edge_agent.uplink_tls import uplink_context
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def check_files(settings: Settings, file_name: str) -> Iterator[Finding]:
         One for each file or folder.
     """
     yield look(f"{file_name}, state_dir", lambda: _writable(settings.state_dir))
-    yield look(f"{file_name}, uplink.token_file", lambda: _secret(settings.uplink.token_file))
+    yield from _uplink_files(settings, f"{file_name}, uplink")
     for position, opcua in enumerate(settings.opcua):
         place = f"{file_name}, opcua[{position}]"
         if opcua.password_file is not None:
@@ -71,6 +72,15 @@ def check_files(settings: Settings, file_name: str) -> Iterator[Finding]:
     if any(opcua.security != "none-on-loopback" for opcua in settings.opcua):
         yield look("own certificate", lambda: _own_keys(settings.state_dir))
     yield from check_device(settings, file_name)
+
+
+def _uplink_files(settings: Settings, place: str) -> Iterator[Finding]:
+    for name in ("token_file", "password_file"):
+        path = settings.uplink.files[name]
+        if path is not None:
+            yield look(f"{place}.{name}", _secret_of(path))
+    if settings.uplink.is_encrypted:
+        yield look(place, lambda: _uplink_tls(settings))
 
 
 async def check_connections(settings: Settings, file_name: str) -> list[Finding]:
@@ -145,6 +155,18 @@ def _authority_of(path: Path) -> Callable[[], str]:
     return find
 
 
+def _uplink_tls(settings: Settings) -> str:
+    uplink_context(settings.uplink)
+    told = ending_words(settings.uplink, datetime.datetime.now(datetime.UTC))
+    if told:
+        raise SettingsError("; ".join(told))
+    key = settings.uplink.tls_key_file
+    if key is not None and key.stat().st_mode & 0o077:
+        msg = f"tls_key_file {key} can be read by other users; run `chmod 600 {key}`"
+        raise SettingsError(msg)
+    return "certificates can be used"
+
+
 def _own_keys(state_dir: Path) -> str:
     keys = load_keys(state_dir)
     end = keys.not_valid_after
@@ -173,7 +195,7 @@ def _check_uplink(settings: Settings, place: str) -> Finding:
         uplink.close()
     match answer:
         case Stored() | Refused() | Settled():
-            return Finding(is_good=True, text=f"{place}: {uplink.place} takes our token")
+            return Finding(is_good=True, text=f"{place}: {uplink.place} lets us write")
         case TooLarge(n_bytes):
             text = f"{place}: {uplink.place} refuses even {n_bytes} bytes as too large"
             return Finding(is_good=False, text=text)

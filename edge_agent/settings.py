@@ -1,7 +1,8 @@
 """Settings of the edge agent: one frozen model that knows which values make sense together.
 
-Those of OPC UA servers stand in `edge_agent.settings_opcua`, those of what the agent tells about
-itself in `edge_agent.settings_status`.
+Those of OPC UA servers stand in `edge_agent.settings_opcua`, those of MQTT brokers in
+`edge_agent.settings_mqtt`, those of the store in `edge_agent.settings_uplink`, those of what the
+agent tells about itself in `edge_agent.settings_status`.
 How it is read is left to `edge_agent.settings_file`, how a mistake is put into words to
 `edge_agent.settings_errors`, whether files exist and servers answer to `edge_agent.check`.
 """
@@ -9,73 +10,21 @@ How it is read is left to `edge_agent.settings_file`, how a mistake is put into 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, model_validator
 
 from edge_agent.settings_errors import Remedy
 from edge_agent.settings_fields import (
-    File,
     Folder,
     Group,
     Name,
-    Text,
-    is_loopback,
     milliseconds,
 )
 from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
 from edge_agent.settings_status import StatusSettings, default_agent_name
+from edge_agent.settings_uplink import UplinkSettings
 from ingest.telemetry import Series
-
-
-class UplinkSettings(Group):
-    """Where samples go."""
-
-    url: Annotated[
-        str, Remedy('write the address of ingest or InfluxDB, for example "https://ingest:8443"')
-    ]
-    """Address of ingest or InfluxDB, without the path."""
-    token_file: File
-    """File that holds the token to show there."""
-    bucket: Text = "telemetry"
-    """Bucket to write into."""
-    max_batch_bytes: Annotated[
-        int,
-        Field(ge=4096, le=100_000_000, strict=True),
-        Remedy("write the size of one request in bytes, for example 1000000"),
-    ] = 1_000_000
-    """Largest request body before compression."""
-    retry_max_s: Annotated[
-        float,
-        Field(gt=0, le=3600, strict=True),
-        Remedy("write the longest pause between two tries in seconds, for example 60"),
-    ] = 60.0
-    """Longest pause between two tries."""
-    compress: Annotated[bool, Field(strict=True), Remedy("write true or false")] = False
-    """Whether bodies travel as gzip; worth it on slow links only."""
-
-    @property
-    def parts(self) -> SplitResult:
-        """The address, taken apart."""
-        return urlsplit(self.url)
-
-    @model_validator(mode="after")
-    def _url_can_be_used(self) -> Self:
-        parts = self.parts
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            msg = (
-                f"url: {self.url!r} is not an http or https address; "
-                'write for example "https://ingest.example.com:8443"'
-            )
-            raise ValueError(msg)
-        if parts.scheme == "http" and not is_loopback(parts.hostname):
-            msg = (
-                f"url: {self.url!r} would send the token unencrypted over the network; "
-                "write https (http is for loopback only)"
-            )
-            raise ValueError(msg)
-        return self
 
 
 class OutboxSettings(Group):

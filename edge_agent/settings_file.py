@@ -114,7 +114,9 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
         source.model_copy(update={name: below(path) for name, path in source.files.items()})
         for source in settings.mqtt
     )
-    uplink = settings.uplink.model_copy(update={"token_file": folder / settings.uplink.token_file})
+    uplink = settings.uplink.model_copy(
+        update={name: below(path) for name, path in settings.uplink.files.items()}
+    )
     return settings.model_copy(
         update={
             "state_dir": folder / settings.state_dir,

@@ -76,7 +76,7 @@ class Answer(Exception):  # noqa: N818 - an answer, also a good one, that ends t
             code = _CODE_OF_STATUS[self.status]
             headers["x-platform-error-code"] = code
             if api == "v1":
-                document = {"error": self._message}
+                document = {"error": self._message, **self._more}
             else:
                 document = {"code": code, "message": self._message, **self._more}
         body = b""

@@ -50,6 +50,9 @@ _DRAIN_TIMEOUT_S: Final = 10.0
 
 _RETRY_AFTER_S: Final = 5
 
+# Lines that an answer names at most: as many as a body of a megabyte holds.
+_MAX_NAMED: Final = 10_000
+
 _WRITE_PATHS: Final = frozenset({"/api/v2/write", "/write"})
 
 _PRECISIONS: Final[dict[str, Precision]] = {
@@ -285,5 +288,13 @@ def _answer_for(outcome: IngestOutcome) -> Answer:
         400,
         f"partial write: line {first.line_number}: {first.reason} ({first.remedy}); "
         f"dropped={len(outcome.set_aside)}",
-        more={"line": first.line_number},
+        more={
+            "line": first.line_number,
+            # Together with the message's count, by which a sender knows whether this is all.
+            "set_aside": [
+                {"line": each.line_number, "reason": each.reason}
+                for each in outcome.set_aside[:_MAX_NAMED]
+            ],
+            "is_rest_stored": True,
+        },
     )

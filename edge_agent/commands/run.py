@@ -51,7 +51,9 @@ def _run(options: argparse.Namespace) -> int:
     )
     # What matters of the library's talk is said by our own messages, in words for a person.
     logging.getLogger("asyncua").setLevel(logging.INFO if options.verbose else logging.CRITICAL)
-    read_secret(settings.uplink.token_file)
+    for path in (settings.uplink.token_file, settings.uplink.password_file):
+        if path is not None:
+            read_secret(path)
     with _only_agent(settings.state_dir):
         prepare_sources(settings)
         outbox = Outbox(settings.outbox_path, settings.outbox.max_bytes)

@@ -7,6 +7,7 @@ import datetime
 import logging
 import ssl
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 
@@ -15,6 +16,14 @@ from edge_agent.keys import WARN_BEFORE_END
 from edge_agent.settings_mqtt import BrokerSettings
 
 logger = logging.getLogger(__name__)
+
+
+class NamesFiles(Protocol):
+    """Settings that name the files of a connection."""
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """Every file, by the name of the setting."""
 
 
 def tls_context(broker: BrokerSettings) -> ssl.SSLContext | None:
@@ -85,13 +94,13 @@ def certificate_end(path: Path) -> datetime.datetime:
         raise SettingsError(msg) from error
 
 
-def ending_words(broker: BrokerSettings, now: datetime.datetime) -> list[str]:
+def ending_words(named: NamesFiles, now: datetime.datetime) -> list[str]:
     """Say which certificates of the settings have ended or end soon.
 
     Parameters
     ----------
-    broker : BrokerSettings
-        The broker's.
+    named : NamesFiles
+        The settings of a broker, or of the uplink.
     now : datetime
         Aware wall clock.
 
@@ -102,7 +111,7 @@ def ending_words(broker: BrokerSettings, now: datetime.datetime) -> list[str]:
     """
     told = []
     for name in ("tls_certificate_file", "tls_ca_file"):
-        path = broker.files[name]
+        path = named.files[name]
         if path is None:
             continue
         try:

@@ -12,7 +12,7 @@ from edge_agent.errors import SourceError
 from edge_agent.outbox import Outbox
 from edge_agent.ports import Intake
 from edge_agent.runtime import Runtime
-from edge_agent.settings import UplinkSettings
+from edge_agent.settings_uplink import UplinkSettings
 from edge_agent.uplink_http import HttpUplink
 from edge_agent.watches import Trouble
 from ingest.telemetry import Series, TelemetryBatch

@@ -12,36 +12,44 @@ from hypothesis import strategies as st
 
 from edge_agent.messages import Answer, NotAllowed, Refused, Stored, TooLarge, Unavailable
 from edge_agent.records import StoredRecord
-from edge_agent.settings import UplinkSettings
+from edge_agent.settings_uplink import UplinkSettings
 from edge_agent.uplink_http import HttpUplink, classify, split_body
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (200, Stored), (204, Stored), (400, Refused), (422, Refused), (413, TooLarge),
+        (200, Stored), (204, Stored), (413, TooLarge),
         (401, NotAllowed), (403, NotAllowed), (404, NotAllowed), (405, NotAllowed),
         (302, NotAllowed), (408, Unavailable), (429, Unavailable), (500, Unavailable),
         (502, Unavailable), (503, Unavailable), (504, Unavailable), (599, Unavailable),
     ],
 )  # fmt: skip
 def test_each_status_means_one_thing(status: int, kind: type[Answer]) -> None:
-    assert isinstance(classify(status, b"", None, 10, 0.0), kind)
+    assert isinstance(classify(status, b"", None, b"a 1", 0.0), kind)
 
 
 def test_the_stores_own_words_are_kept() -> None:
     said = b'{"code": "invalid", "message": "partial write: field type conflict dropped=1"}'
 
-    assert classify(400, said, None, 10, 0.0) == Refused(
-        "400 partial write: field type conflict dropped=1"
+    assert classify(400, said, None, b"a 1", 0.0) == Refused(
+        "400 partial write: field type conflict dropped=1", is_all=True
     )
+
+
+@pytest.mark.parametrize("said", [b"", b"Client sent an HTTP request to an HTTPS server.\n", b"[]"])
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_400_in_words_of_no_store_sends_nothing_into_the_quarantine(
+    status: int, said: bytes
+) -> None:
+    assert isinstance(classify(status, said, None, b"a 1", 0.0), NotAllowed)
 
 
 @pytest.mark.parametrize(
     "said", [b"", b"\xff\xfe", b"<html>busy</html>", b"[1, 2]", b"[" * 100_000, b'{"message": 7}']
 )
 def test_any_text_of_an_answer_can_be_told(said: bytes) -> None:
-    answer = classify(503, said, None, 10, 0.0)
+    answer = classify(503, said, None, b"a 1", 0.0)
 
     assert isinstance(answer, Unavailable)
     assert len(answer.reason) < 600
@@ -55,7 +63,7 @@ def test_any_text_of_an_answer_can_be_told(said: bytes) -> None:
     ],
 )  # fmt: skip
 def test_a_store_may_ask_for_a_pause(retry_after: str | None, pause_s: float) -> None:
-    answer = classify(503, b"", retry_after, 10, now_s=1000.0)
+    answer = classify(503, b"", retry_after, b"a 1", now_s=1000.0)
 
     assert answer == Unavailable("503", pause_s)
 
