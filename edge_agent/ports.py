@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from edge_agent.messages import Answer
 from edge_agent.records import Misfit, Priority, StoredRecord
@@ -70,6 +70,25 @@ class Source(Protocol):
         ------
         SourceError
             Why it could not connect, or why it ended.
+        """
+
+
+@runtime_checkable
+class TakesChanges(Protocol):
+    """A source that can take changed settings on its live connection."""
+
+    async def apply(self, settings: Any) -> bool:  # noqa: ANN401 - of its own kind
+        """Take changed settings of the same source without disturbing what did not change.
+
+        Parameters
+        ----------
+        settings : OpcuaSettings or MqttSettings
+            Of the kind that the source was made with.
+
+        Returns
+        -------
+        bool
+            False if the source must be connected anew for them; nothing was changed then.
         """
 
 

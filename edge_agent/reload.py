@@ -8,14 +8,14 @@ log and in its status what is wrong and how to mend it. What is different is fou
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge_agent.counters import Counters
 from edge_agent.errors import SettingsError
-from edge_agent.ports import Source
+from edge_agent.ports import Source, TakesChanges
 from edge_agent.serving import Serving
 from edge_agent.settings import Settings
 from edge_agent.settings_changes import Changes, SourceSettings, compare, sources_of
@@ -178,11 +178,10 @@ class Reloader:
 
     async def _takes(self, source: Source, settings: SourceSettings) -> bool:
         """Whether a source takes changed settings on its live connection."""
-        apply: Callable[[SourceSettings], Awaitable[bool]] | None = getattr(source, "apply", None)
-        if apply is None:
+        if not isinstance(source, TakesChanges):
             return False
         try:
-            return await apply(settings)
+            return await source.apply(settings)
         except Exception:
             # Whatever this is, a new connection begins with the new settings.
             logger.exception("%s: fault while taking new settings", source.name)
