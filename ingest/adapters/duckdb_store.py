@@ -35,9 +35,10 @@ ORDER BY row, source_time_ns, write_id
 """
 
 _READ_STEPS: Final = """
-SELECT wanted.row AS row, CAST((source_time_ns - ?) // ? AS INTEGER) AS step, value
+SELECT wanted.row AS row, CAST((source_time_ns - ?) // ? AS INTEGER) AS step,
+    CASE WHEN quality = 0 THEN value END AS value
 FROM samples JOIN wanted ON samples.series_id = wanted.id
-WHERE source_time_ns >= ? AND source_time_ns < ? AND quality = 0
+WHERE source_time_ns >= ? AND source_time_ns < ?
 """
 
 _NEWEST: Final = """
@@ -219,13 +220,13 @@ class DuckDBStore:
             return StepMeans(mean, np.zeros(shape, np.uint32))
         whole = np.int32 if mean.size < 2**31 else np.int64
         cell = found["step"].astype(whole) * len(series) + found["row"].astype(whole)
-        count = np.zeros(shape, np.uint32)
-        count.ravel()[cell] = 1
-        if np.count_nonzero(count) < cell.size:
+        is_there = np.zeros(shape, np.bool_)
+        is_there.ravel()[cell] = True
+        if np.count_nonzero(is_there) < cell.size:
             # Several samples in a step, or a sample twice: in the order of time, each once.
             return step_means(self.read(series, start_ns, end_ns), start_ns, step_ns, n_steps)
         mean.ravel()[cell] = np.ma.filled(found["value"], np.nan)
-        return StepMeans(mean, count)
+        return StepMeans(mean, (~np.isnan(mean)).astype(np.uint32))
 
     def latest(self, series: Sequence[Series]) -> TelemetryBatch:
         """Newest sample of each series, kept in memory once it was asked for.
@@ -309,7 +310,9 @@ class DuckDBStore:
 
     def close(self) -> None:
         """Write everything into the file and release it."""
-        self._file.close()
+        with self._newest_lock:
+            self._newest = None
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -344,6 +344,16 @@ def test_a_window_on_a_grid_holds_the_means_of_the_good_samples_of_each_step(
     ] == naive.step_means(samples, start_ns, step_ns, n_steps)
 
 
+def test_a_good_sample_that_was_corrected_to_a_bad_one_is_in_no_mean(store: TelemetryStore) -> None:
+    store.write(batch_of((FLOW, NOW_NS, 5.0, 0), (POWER, NOW_NS, 7.0, 0)))
+    store.write(batch_of((FLOW, NOW_NS, math.nan, Quality.BAD)))
+
+    found = store.read_steps([FLOW, POWER], NOW_NS, 10, 1)
+
+    assert np.isnan(found.mean[0, 0])
+    assert (found.mean[0, 1], found.count.tolist()) == (7.0, [[0, 1]])
+
+
 def test_there_are_roll_ups_of_minutes_and_hours_only(store: TelemetryStore) -> None:
     store.write(batch_of((FLOW, NOW_NS, 1.0, 0)))
 

@@ -196,6 +196,7 @@ def test_escapes_in_names_are_undone() -> None:
     assert rows(body) == [(Series("a b", "c,d", "sig=na,l"), 9, "1.0", 0)]
 
 
+@pytest.mark.filterwarnings("ignore:.*start with '#':SyntaxWarning")
 @given(
     st.text(st.characters(codec="utf-8", exclude_characters="\n\r\t\\"), min_size=1),
     st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\t\\"), min_size=1),
