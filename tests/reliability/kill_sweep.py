@@ -190,7 +190,8 @@ class Rig:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     tracer.wait(0.2)
                 break
-        status = self.nursery.wait(pid, 0.0)
+        # The tracer learns of the end before the parent does.
+        status = self.nursery.wait(pid, 0.0 if tracer.poll() is None else self.timeout_s)
         if status is None:
             self.nursery.kill(pid)
         return status == -signal.SIGKILL
@@ -340,6 +341,9 @@ def _write_config(rig: Rig, group_commit_ms: float) -> None:
         f"""
 site = "mill-7"
 state_dir = "state"
+[status]
+port = 0
+heartbeat_s = 0.0
 [uplink]
 url = "{rig.sink.url}"
 token_file = "token"
