@@ -13,8 +13,8 @@ from tests.benchmarks.common import report
 from tests.reliability.kill_scenarios import SCENARIOS
 from tests.reliability.kill_sweep import CALLS, COMMON_CALLS, Point, kill_rig, verdict_of
 
-MESSAGES_FACTOR, COLD_EVERY = 10, 10
-"""Ten times the messages of the test: more commits, and so more points."""
+MESSAGES_FACTOR, COLD_EVERY = 6, 10
+"""Six times the messages of the test: more commits, and so more points."""
 
 
 def run(data: Path) -> dict[str, Any]:

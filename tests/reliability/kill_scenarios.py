@@ -31,6 +31,8 @@ class Scenario:
     """Whether the outbox is at its cap from the start."""
     is_damaged: bool = False
     """Whether the agent finds an outbox that is no database."""
+    reloads: bool = False
+    """Whether its settings change and it is told so while messages come."""
     attaches: Literal["at the start", "before the messages", "before the stop"] = (
         "before the messages"
     )
@@ -60,6 +62,7 @@ SCENARIOS: Final = (
     Scenario("broker sends again"),
     Scenario("sending while writing", n_messages=16, store_delay_s=0.01, store_fails_every=4),
     Scenario("quarantine", n_spoilt=3, n_refused=3),
+    Scenario("reload", reloads=True),
     Scenario("outbox at its cap", is_full=True, is_store_away=True),
     Scenario("damaged outbox", n_messages=6, is_damaged=True, attaches="at the start"),
     Scenario("stopped by SIGTERM", n_messages=6, is_store_away=True, attaches="before the stop"),

@@ -42,12 +42,14 @@ TIMEOUT_S: Final = 40.0
 STILL_S: Final = 1.5
 """With the store away a run has no end that can be seen from outside; it is given this long."""
 
-IN_FLIGHT: Final = 3
-"""Few messages on their way at a time make many commits."""
+IN_FLIGHT: Final = 1
+"""One message on its way at a time makes a commit of each. Brokers keep to their own limit only
+under MQTT 3.1.1; under 5 the agent's counts."""
 
 SUBSCRIBED: Final = b"topics subscribed"
 PREFIX: Final = "plant/sweep"
 CLIENT_ID: Final = "sweep"
+MORE_TOPICS: Final = '[[mqtt.topics]]\ntopic = "plant/more/{machine}/telemetry"\n'
 N_SMALL, N_LARGE, N_SIGNALS = 40, 125, 200
 """Records of an outbox at its cap of a megabyte: small ones first, each as large as a new one."""
 
@@ -78,6 +80,7 @@ class Rig:
     sink: Sink
     device: Device
     oracle: Oracle
+    config_text: str
     planted: str | None = None
     """Mistake that agents have until they are killed; the one that is started again has none."""
     timeout_s: float = TIMEOUT_S
@@ -128,7 +131,11 @@ class Rig:
             case "before the messages":
                 pid = self._start_and_listen()
                 with _killer(pid, calls, when) as tracer:
-                    self.device.publish(messages)
+                    half = len(messages) // 2 if scenario.reloads else 0
+                    self.device.publish(messages[:half])
+                    if scenario.reloads:
+                        self._reload(pid)
+                    self.device.publish(messages[half:])
                     is_killed = self._wait_for_kill(pid, tracer, scenario, messages)
             case _:
                 pid = self._start_and_listen()
@@ -146,17 +153,24 @@ class Rig:
     def _prepare(self, scenario: Scenario) -> None:
         shutil.rmtree(self.state, ignore_errors=True)
         self.log.unlink(missing_ok=True)
+        self.config.write_text(self.config_text)
         self.sink.refused_machine = REFUSED_MACHINE
         if scenario.is_full:
             self._fill()
             assert self.full_state is not None
-            shutil.copytree(self.full_state, self.state)
+            shutil.copytree(self.full_state, self.state, ignore=shutil.ignore_patterns("*.sock"))
         else:
             self.state.mkdir(mode=0o700)
         if scenario.is_damaged:
             (self.state / "outbox.sqlite").write_bytes(DAMAGE)
         self.sink.is_away, self.sink.delay_s = scenario.is_store_away, scenario.store_delay_s
         self.sink.fails_every, self.sink.n_requests = scenario.store_fails_every, 0
+
+    def _reload(self, pid: int) -> None:
+        """Let the agent listen to one topic more from now on."""
+        self.config.write_text(f"{self.config_text}{MORE_TOPICS}")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGHUP)
 
     def _start_and_listen(self) -> int:
         pid = self.nursery.start(self.config, self.log, planted=self.planted)
@@ -321,9 +335,10 @@ def kill_rig(folder: Path, *, group_commit_ms: float = 0.0) -> Iterator[Rig]:
         begin_session(broker, CLIENT_ID, f"{PREFIX}/+/telemetry")
         device = Device(broker, PREFIX, oracle)
         stack.callback(device.close)
-        rig = Rig(folder, nursery, broker, sink, device, oracle)
-        _write_config(rig, group_commit_ms)
-        yield rig
+        (folder / "token").touch(mode=0o600)
+        (folder / "token").write_text("a-token")
+        config = _config_text(sink, broker, group_commit_ms)
+        yield Rig(folder, nursery, broker, sink, device, oracle, config)
 
 
 def verdict_of(rig: Rig) -> str:
@@ -333,19 +348,15 @@ def verdict_of(rig: Rig) -> str:
     return "" if verdict.is_good else str(verdict)
 
 
-def _write_config(rig: Rig, group_commit_ms: float) -> None:
-    token = rig.folder / "token"
-    token.touch(mode=0o600)
-    token.write_text("a-token")
-    rig.config.write_text(
-        f"""
+def _config_text(sink: Sink, broker: Address, group_commit_ms: float) -> str:
+    return f"""
 site = "mill-7"
 state_dir = "state"
 [status]
 port = 0
 heartbeat_s = 0.0
 [uplink]
-url = "{rig.sink.url}"
+url = "{sink.url}"
 token_file = "token"
 retry_max_s = 0.2
 [outbox]
@@ -354,12 +365,12 @@ max_bytes = 1000000
 [[mqtt]]
 name = "hall-2"
 host = "127.0.0.1"
-port = {rig.broker.port}
+port = {broker.port}
 client_id = "{CLIENT_ID}"
+protocol = "3.1.1"
 [[mqtt.topics]]
 topic = "{PREFIX}/{{machine}}/telemetry"
 """
-    )
 
 
 @contextlib.contextmanager

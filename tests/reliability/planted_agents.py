@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-import edge_agent.commands.run as program
+import edge_agent.agent as program
 from edge_agent.__main__ import main
 from tests.reliability.planted_bugs import PLANTED
 
@@ -29,6 +29,9 @@ def run_planted(name: str, arguments: Sequence[str]) -> int:
     parts = PLANTED[name]
     doubles: dict[str, Any] = {"AgentCore": parts.core, "Runtime": parts.runtime}
     for attribute, double in doubles.items():
+        if not hasattr(program, attribute):
+            msg = f"{program.__name__} makes no {attribute} any more; plant where it is made"
+            raise RuntimeError(msg)
         setattr(program, attribute, double)
     return main(arguments)
 
