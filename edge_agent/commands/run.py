@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from edge_agent.agent import run_agent
 from edge_agent.commands.shared import EXIT_OK, add_config
 from edge_agent.errors import SettingsError
+from edge_agent.oncall.log_lines import LineHandler
 from edge_agent.outbox import Outbox
 from edge_agent.settings_file import load_settings, read_secret
 from edge_agent.sources.making import prepare_sources
@@ -46,9 +48,7 @@ def add_to(commands: "Commands") -> None:
 
 def _run(options: argparse.Namespace) -> int:
     settings = load_settings(options.config)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, handlers=[LineHandler(sys.stderr, os.environ)])
     # What matters of the library's talk is said by our own messages, in words for a person.
     logging.getLogger("asyncua").setLevel(logging.INFO if options.verbose else logging.CRITICAL)
     for path in (settings.uplink.token_file, settings.uplink.password_file):
