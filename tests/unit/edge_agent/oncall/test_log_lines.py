@@ -20,6 +20,9 @@ class Clock:
 
 def logger_to(stream: io.StringIO, clock: Clock, *, is_journal: bool = False) -> logging.Logger:
     logger = logging.getLogger("edge_agent.test")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers.clear()
     logger.addHandler(LineHandler(stream, {"JOURNAL_STREAM": "8:1"} if is_journal else {}, clock))
     return logger
 
