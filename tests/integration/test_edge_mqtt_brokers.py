@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.edge_recovery import broker_return_s
 from tests.integration.edge_fixtures import (
     Agent,
     Said,
@@ -226,3 +227,10 @@ def test_topics_left_out_of_the_settings_are_unsubscribed_after_a_restart(
 
     assert "no longer subscribed to plant/+/old" in agent.said()
     assert " 0 misfits" in agent.said().splitlines()[-1]
+
+
+def test_data_flow_again_soon_after_the_brokers_return(tmp_path: Path) -> None:
+    (took_s,) = broker_return_s(tmp_path, (1.0,))
+
+    # The rule allows 5 s on a machine that has time; see the benchmark edge_recovery.
+    assert took_s < 15
