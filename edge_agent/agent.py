@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_agent.core import AgentCore
 from edge_agent.counters import Counters
+from edge_agent.making import make_source, prepare_sources
 from edge_agent.oncall.heartbeat import Heartbeat
 from edge_agent.oncall.observer import Observer
 from edge_agent.oncall.service_manager import ServiceManager
@@ -21,7 +22,6 @@ from edge_agent.reload import Reloader
 from edge_agent.runtime import Runtime
 from edge_agent.settings import Settings
 from edge_agent.settings_changes import sources_of
-from edge_agent.sources.making import make_source, prepare_sources
 from edge_agent.uplink_http import HttpUplink
 
 logger = logging.getLogger(__name__)

@@ -49,6 +49,8 @@ class Counters:
     """Times that the settings were read again and refused, because something in them is wrong."""
     heartbeats: int = 0
     """Times that the agent's own counts were sent upstream."""
+    reader_restarts: int = 0
+    """Times a process that reads an OPC UA server hung, needed too much memory or ended."""
     faults: int = 0
     """Errors that the program did not expect; each is logged in full."""
 

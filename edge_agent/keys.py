@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_agent.errors import SettingsError
+from edge_agent.key_files import CERTIFICATE_NAME, PRIVATE_KEY_NAME, has_keys, keys_folder
 
 URI_PREFIX: Final = "urn:staybolt:edge"
 KEY_BITS: Final = 2048
@@ -48,22 +49,6 @@ class OwnKeys:
     """DER."""
     private_key: bytes = field(repr=False)
     """PEM."""
-
-
-def keys_folder(state_dir: Path) -> Path:
-    """Folder of the agent's own keys.
-
-    Parameters
-    ----------
-    state_dir : Path
-        State folder of the agent.
-
-    Returns
-    -------
-    Path
-        ``pki/own`` below it.
-    """
-    return state_dir / "pki" / "own"
 
 
 def default_application_uri() -> str:
@@ -101,9 +86,9 @@ def ensure_keys(state_dir: Path, application_uri: str | None = None) -> tuple[Ow
         If the files can't be read or made, or don't belong together.
     """
     folder = keys_folder(state_dir)
-    certificate_path, key_path = folder / "certificate.der", folder / "private_key.pem"
+    certificate_path, key_path = folder / CERTIFICATE_NAME, folder / PRIVATE_KEY_NAME
     try:
-        if certificate_path.exists() or key_path.exists():
+        if has_keys(state_dir):
             return load_keys(state_dir), False
         uri = application_uri or default_application_uri()
         key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
@@ -143,7 +128,7 @@ def load_keys(state_dir: Path) -> OwnKeys:
         If they are not there, can't be read, or don't belong together.
     """
     folder = keys_folder(state_dir)
-    certificate_path, key_path = folder / "certificate.der", folder / "private_key.pem"
+    certificate_path, key_path = folder / CERTIFICATE_NAME, folder / PRIVATE_KEY_NAME
     again = f"delete the folder {folder} and run `staybolt-edge keys --state-dir {state_dir}`"
     try:
         der, pem = certificate_path.read_bytes(), key_path.read_bytes()

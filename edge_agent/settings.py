@@ -22,6 +22,7 @@ from edge_agent.settings_fields import (
 )
 from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaNodeSettings, OpcuaSettings
+from edge_agent.settings_reader import ReaderSettings
 from edge_agent.settings_status import StatusSettings, default_agent_name
 from edge_agent.settings_uplink import UplinkSettings
 from ingest.telemetry import Series
@@ -54,6 +55,7 @@ class Settings(Group):
     uplink: UplinkSettings
     outbox: OutboxSettings = OutboxSettings()
     status: StatusSettings = StatusSettings()
+    reader: ReaderSettings = ReaderSettings()
     opcua: tuple[OpcuaSettings, ...] = ()
     mqtt: tuple[MqttSettings, ...] = ()
 

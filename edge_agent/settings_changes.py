@@ -22,6 +22,7 @@ NEEDS_RESTART: Final = (
     "state_dir",
     "uplink",
     "outbox",
+    "reader",
     "status.host",
     "status.port",
 )

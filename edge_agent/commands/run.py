@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from edge_agent.agent import run_agent
 from edge_agent.commands.shared import EXIT_OK, add_config
 from edge_agent.errors import SettingsError
+from edge_agent.making import prepare_sources
 from edge_agent.oncall.log_lines import LineHandler
 from edge_agent.outbox import Outbox
 from edge_agent.settings_file import load_settings, read_secret
-from edge_agent.sources.making import prepare_sources
 
 if TYPE_CHECKING:
     from edge_agent.commands.shared import Commands

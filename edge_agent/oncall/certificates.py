@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from edge_agent.keys import WARN_BEFORE_END, keys_folder
+from edge_agent.key_files import keys_folder
+from edge_agent.keys import WARN_BEFORE_END
 from edge_agent.settings import Settings
 from edge_agent.trust import CERTIFICATE_ENDINGS
 

@@ -18,7 +18,7 @@ from ingest.adapters.history import HistoryFromSamples
 from ingest.adapters.influx_lines import MAX_TIME_NS, MIN_TIME_NS, batch_from_columns, bodies_of
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.telemetry import Series, TelemetryBatch, is_legal_name
-from ingest.telemetry.line_protocol import MEASUREMENT
+from ingest.telemetry.line_writer import MEASUREMENT
 
 _TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=30.0)
 

@@ -24,7 +24,7 @@ from ingest.adapters.history import HistoryFromSamples
 from ingest.adapters.influx_lines import MAX_TIME_NS, MIN_TIME_NS, batch_from_columns, bodies_of
 from ingest.errors import StoreRejectedError, StoreUnavailableError
 from ingest.telemetry import Series, TelemetryBatch
-from ingest.telemetry.line_protocol import MEASUREMENT
+from ingest.telemetry.line_writer import MEASUREMENT
 
 _TIMEOUT_MS: Final = (5_000, 30_000)
 

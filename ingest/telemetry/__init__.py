@@ -9,8 +9,8 @@ from ingest.telemetry.line_protocol import (
     DecodedLines,
     RejectedLine,
     decode_lines,
-    encode_lines,
 )
+from ingest.telemetry.line_writer import encode_lines
 from ingest.telemetry.names import NAME_PATTERN, is_legal_name
 from ingest.telemetry.units import UNIT_BY_SUFFIX, unit_of
 

@@ -1,4 +1,4 @@
-"""The wire form of a batch: InfluxDB line protocol, written and read.
+"""The wire form of a batch, read: InfluxDB line protocol; `line_writer` writes it.
 
 Knows the grammar and what a legal line means for us; whether a machine exists or a time makes
 sense is left to `ingest.validation`. Plain lines, ours and most of everybody's, are read together
@@ -14,16 +14,11 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ingest.errors import LineProtocolError
-from ingest.telemetry.batch import Quality, TelemetryBatch
+from ingest.telemetry.batch import TelemetryBatch
 from ingest.telemetry.lines import Sample, parse_line
-from ingest.telemetry.names import is_legal_name
 from ingest.telemetry.plain_lines import PlainSamples, read_plain_lines
 
 Precision = Literal["ns", "us", "ms", "s", "m", "h"]
-
-MEASUREMENT: Final = "telemetry"
-"""Measurement that our own lines are written under."""
 
 NS_PER_TICK: Final[dict[Precision, int]] = {
     "ns": 1,
@@ -40,8 +35,6 @@ _BLOCK_BYTES: Final = 500_000
 
 _LONG_LINE_BYTES: Final = 65_536
 """A block with a longer line is read one by one, or its table of marks would be huge. [byte]"""
-
-_QUALITY_TEXT: Final = tuple(f"quality={int(quality)}i " for quality in Quality)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,84 +95,6 @@ class DecodedLines:
         """
         texts = self.body.split(b"\n")
         return [_shown(texts[number - 1]) for number in line_numbers]
-
-
-def encode_lines(batch: TelemetryBatch) -> bytes:
-    """Write a batch as line protocol.
-
-    Parameters
-    ----------
-    batch : TelemetryBatch
-        Samples to write; ``nan`` values are left out, so that only the quality is sent.
-
-    Returns
-    -------
-    bytes
-        One line for each sample in the order given, each ended by a line break. Values are
-        written with the fewest digits that read back to the same float64.
-
-    Raises
-    ------
-    LineProtocolError
-        If a name that is used is not legal, a value is infinite, or a quality is not a `Quality`.
-
-    Examples
-    --------
-    >>> from ingest.telemetry import Series
-    >>> batch = TelemetryBatch.of(
-    ...     [Series("mill-7", "press-04", "vibration_mm_s")], [0], [1700000000], [2.31], [0]
-    ... )
-    >>> print(encode_lines(batch).decode(), end="")
-    telemetry,site=mill-7,machine=press-04,signal=vibration_mm_s value=2.31,quality=0i 1700000000
-    """
-    fault = _unwritable(batch)
-    if fault is not None:
-        raise LineProtocolError(fault)
-    heads = [
-        f"{MEASUREMENT},site={series.site},machine={series.machine},signal={series.signal} "
-        for series in batch.series
-    ]
-    value_heads = [f"{head}value=" for head in heads]
-    columns = zip(
-        batch.series_index.tolist(),
-        batch.value.tolist(),
-        batch.quality.tolist(),
-        batch.source_time_ns.tolist(),
-        strict=True,
-    )
-    if np.isnan(batch.value).any():
-        lines = [
-            f"{value_heads[row]}{value!r},{_QUALITY_TEXT[quality]}{time_ns}\n"
-            if value == value  # false for nan only, and the cheapest such test
-            else f"{heads[row]}{_QUALITY_TEXT[quality]}{time_ns}\n"
-            for row, value, quality, time_ns in columns
-        ]
-    else:
-        lines = [
-            f"{value_heads[row]}{value!r},{_QUALITY_TEXT[quality]}{time_ns}\n"
-            for row, value, quality, time_ns in columns
-        ]
-    return "".join(lines).encode()
-
-
-def _unwritable(batch: TelemetryBatch) -> str | None:
-    """Say what in the batch has no place in line protocol, None if all of it has."""
-    for row in np.unique(batch.series_index).tolist():
-        for part, name in batch.series[row]._asdict().items():
-            if not is_legal_name(name):
-                return (
-                    f"series {row}: {part} {name!r} can't be written; use letters, digits and "
-                    f"_ . - , at most 64, beginning with a letter or digit"
-                )
-    if np.isinf(batch.value).any():
-        row = int(np.flatnonzero(np.isinf(batch.value))[0])
-        return (
-            f"sample {row} of {batch.series[int(batch.series_index[row])]}: line protocol has no "
-            f"way to write {batch.value[row]}; send nan with bad quality instead"
-        )
-    if batch.quality.size and int(batch.quality.max()) > Quality.BAD:
-        return f"quality {int(batch.quality.max())} is none of 0 (good), 1 (uncertain), 2 (bad)"
-    return None
 
 
 def decode_lines(body: bytes, *, precision: Precision = "ns", received_at_ns: int) -> DecodedLines:

@@ -1,6 +1,7 @@
 """Who may import whom, beyond what the import contracts in pyproject.toml can say."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,3 +84,18 @@ def test_files_stay_readable_in_one_sitting(package: str) -> None:
     }
 
     assert long == {}
+
+
+def test_the_running_agent_never_loads_the_opc_ua_library() -> None:
+    """Only reader processes decode what OPC UA servers send, and only they need its memory."""
+    code = (
+        "import sys; import edge_agent.__main__; import edge_agent.reader.source;"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}"
+        " & {'asyncua', 'influxdb_client', 'scipy', 'duckdb'}))"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert loaded.stdout.strip() == "[]"

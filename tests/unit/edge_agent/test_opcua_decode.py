@@ -191,7 +191,7 @@ def change(value: float) -> ua.DataChangeNotification:
 
 
 @given(
-    values=st.lists(st.floats(allow_nan=False), max_size=3),
+    values=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
     ended=st.none() | st.sampled_from([0x800A0000, 0x80280000]),
     available=st.lists(st.integers(0, 2**32 - 1), max_size=5),
     sequence=st.integers(0, 2**32 - 1),

@@ -66,6 +66,15 @@ def test_the_fast_forms_equal_the_plain_ones(batch: TelemetryBatch) -> None:
     assert rows_of(decode_lines(body, received_at_ns=0).batch) == plain
 
 
+@given(batch=batches(), n_repeats=st.integers(8, 300))
+def test_a_large_batch_is_written_as_the_plain_form_writes_it(
+    batch: TelemetryBatch, n_repeats: int
+) -> None:
+    many = batch.take(np.tile(np.arange(len(batch)), n_repeats))
+
+    assert encode_lines(many) == naive.encode_lines(batch) * n_repeats
+
+
 @given(batches(max_samples=8), st.sampled_from([b"", b"# a comment\n", b"\r\n", b" \n"]))
 def test_other_lines_in_between_change_nothing(batch: TelemetryBatch, between: bytes) -> None:
     # A line of somebody else's makes the whole body take the general way.

@@ -3,14 +3,14 @@
 import logging
 
 from edge_agent.counters import Counters
-from edge_agent.keys import OwnKeys, ensure_keys
+from edge_agent.key_files import has_keys
 from edge_agent.ports import Source
+from edge_agent.reader.source import ReaderSource
 from edge_agent.settings import Settings
 from edge_agent.settings_changes import sources_of
 from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.sources.mqtt import MqttSource
-from edge_agent.sources.opcua import OpcuaSource
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ def make_source(settings: Settings, name: str, counters: Counters) -> Source:
     Raises
     ------
     SettingsError
-        If the agent's own certificate can't be read or made.
+        If the agent's own certificate can't be made.
     """
     one = sources_of(settings)[name]
     if isinstance(one, MqttSettings):
         return mqtt_source(settings, one, counters)
-    return opcua_source(settings, one, own_keys(settings), counters)
+    return opcua_source(settings, one, counters)
 
 
 def prepare_sources(settings: Settings) -> None:
@@ -60,36 +60,33 @@ def prepare_sources(settings: Settings) -> None:
         own_keys(settings)
 
 
-def own_keys(settings: Settings) -> OwnKeys:
-    """Load the agent's own certificate, or make one and say so.
+def own_keys(settings: Settings) -> None:
+    """Make the agent's own certificate if it has none, and say so.
 
     Parameters
     ----------
     settings : Settings
         All settings.
 
-    Returns
-    -------
-    OwnKeys
-        The certificate and key.
-
     Raises
     ------
     SettingsError
-        If it can't be read or made.
+        If it can't be made.
     """
+    if has_keys(settings.state_dir):
+        return
+    # The library that makes it takes more memory than the rest of the agent's code.
+    from edge_agent.keys import ensure_keys
+
     keys, is_new = ensure_keys(settings.state_dir)
     if is_new:
         logger.warning(
             "made a new certificate %s; let the OPC UA servers trust it", keys.certificate_path
         )
-    return keys
 
 
-def opcua_source(
-    settings: Settings, opcua: OpcuaSettings, keys: OwnKeys, counters: Counters
-) -> Source:
-    """Make the source of one OPC UA server.
+def opcua_source(settings: Settings, opcua: OpcuaSettings, counters: Counters) -> Source:
+    """Make the source of one OPC UA server; a process of its own will read it.
 
     Parameters
     ----------
@@ -97,8 +94,6 @@ def opcua_source(
         All settings.
     opcua : OpcuaSettings
         The server's.
-    keys : OwnKeys
-        The agent's own certificate.
     counters : Counters
         What it counts in.
 
@@ -107,8 +102,7 @@ def opcua_source(
     Source
         Not connected yet.
     """
-    series = tuple(settings.series(node) for node in opcua.nodes)
-    return OpcuaSource(opcua, series, keys, settings.state_dir, counters)
+    return ReaderSource(opcua, settings.site, settings.state_dir, settings.reader, counters)
 
 
 def mqtt_source(settings: Settings, mqtt: MqttSettings, counters: Counters) -> Source:
