@@ -1,10 +1,13 @@
 """Slow twins of the detectors of `analytics.signals`: one series, one sample at a time."""
 
 import math
+from collections import deque
 
 import numpy as np
 
 from analytics.arrays import FloatArray
+from analytics.signals.monitor import Monitor
+from analytics.signals.regimes import Regimes
 
 
 def pot_threshold(series: list[float], exceeded_ratio: float, tail_ratio: float) -> float:
@@ -54,3 +57,66 @@ def reconstruction_gain(z: FloatArray, loadings: FloatArray, signal: int) -> flo
                 best, best_value = spe, float(value)
         centre, width = best_value, width / 2
     return t2_and_spe(z, loadings, nothing)[1] - best
+
+
+def monitor_scores(monitor: Monitor, x: FloatArray) -> tuple[list[float], list[bool]]:
+    """Scores and alarms of a monitor without regimes, number by number."""
+    how = monitor.settings
+    n_signals = x.shape[1]
+    level, bound = (part.tolist() for part in monitor.level)
+    average, n_seen = [math.nan] * n_signals, [0] * n_signals
+    over: deque[bool] = deque(maxlen=how.n)
+    calm: deque[bool] = deque(maxlen=how.n)
+    is_alarm = False
+    scores, alarms = [], []
+    for sample in x.tolist():
+        smoothed = []
+        for j in range(n_signals):
+            gap = sample[j] - level[j]
+            value = gap if monitor.wanders[j] else sample[j]
+            z = (value - monitor.baseline.centre[0, j]) / monitor.baseline.scale[0, j]
+            if math.isfinite(z):
+                z = max(-20.0, min(20.0, z))
+                n_seen[j] += 1
+                weight = max(how.alpha, 1 / n_seen[j])
+                before = z if math.isnan(average[j]) else average[j]
+                average[j] = before + weight * (z - before)
+            if math.isfinite(gap):
+                pace = how.alpha / 5 / (4 if is_alarm else 1)
+                level[j] += pace * max(-bound[j], min(bound[j], gap))
+            spread = math.sqrt(max(1 / max(n_seen[j], 1), how.alpha / (2 - how.alpha)))
+            smoothed.append(average[j] / spread)
+        if all(math.isnan(value) for value in smoothed):
+            scores.append(math.nan)
+            alarms.append(is_alarm)
+            continue
+        known = np.array(smoothed)
+        t2 = t2_and_spe(known, monitor.whole.loadings, monitor.whole.variance)[0]
+        spe = t2_and_spe(known, monitor.plane.loadings, monitor.plane.variance)[1]
+        largest = max(v * v for v in smoothed if math.isfinite(v))
+        statistics = (largest, t2, spe)
+        peak = max(s / limit for s, limit in zip(statistics, monitor.limits[0], strict=True))
+        score = peak / (1 + peak)
+        if any(math.isfinite(v) for v in sample):
+            over.append(score >= 0.5)
+            calm.append(score < how.clear_score)
+            is_alarm = (is_alarm or sum(over) >= how.k) and sum(calm) < how.k
+        scores.append(score)
+        alarms.append(is_alarm)
+    return scores, alarms
+
+
+def regime_of(regimes: Regimes, sample: list[float]) -> int:
+    scaled = [
+        (sample[place] - middle) / spread
+        for place, middle, spread in zip(
+            regimes.settings, regimes.middle, regimes.spread, strict=True
+        )
+    ]
+    if not all(math.isfinite(value) for value in scaled):
+        return -1
+    distances = [
+        sum((a - b) ** 2 for a, b in zip(scaled, centre, strict=True))
+        for centre in regimes.centres.tolist()
+    ]
+    return distances.index(min(distances))
