@@ -57,6 +57,10 @@ WHY_UNUSABLE: Final[dict[Unusable, str]] = {
     Unusable.NO_TIME: "has no timestamp, and neither has its payload",
 }
 
+# Members of an enumeration are looked up by its metaclass, which costs more than a comparison.
+_INT, _LONG = int(Kind.INT), int(Kind.LONG)
+_FLOAT, _BOOLEAN = int(Kind.FLOAT), int(Kind.BOOLEAN)
+
 # One row for each data type from UNKNOWN (0) to BOOLEAN (11): bits, and whether it has a sign.
 _BITS: Final = np.array([0, 8, 16, 32, 64, 8, 16, 32, 64, 64, 64, 1], dtype=np.int64)
 _IS_SIGNED: Final = np.array([0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0], dtype=bool)
@@ -101,7 +105,7 @@ class Metrics:
     properties : dict of int to dict
         Properties of those metrics that have some, by row.
     is_plain : bool
-        Whether it is known that every metric is a float, double or boolean with a time.
+        Whether it is known that every metric is a number, perhaps not finite, with a time.
     """
 
     names: tuple[str, ...]
@@ -181,13 +185,16 @@ def numeric_values(
         types = np.where(types == 0, datatype, types)
     kind = metrics.kind
     unusable = np.zeros(len(metrics), dtype=np.uint8)
-    if _are_plain_floats(metrics, types):
+    are_plain = _are_plain_numbers(metrics, types)
+    if are_plain and (not len(metrics) or kind.min() >= _FLOAT):
         return metrics.number, unusable
     value = metrics.number.copy()
-    is_integer = (kind == Kind.INT) | (kind == Kind.LONG)
-    if is_integer.any():
-        rows = np.flatnonzero(is_integer)
-        value[rows], unusable[rows] = integers(metrics.integer[rows], types[rows])
+    rows = np.flatnonzero((kind == _INT) | (kind == _LONG))
+    if len(rows):
+        value[rows], why = integers(metrics.integer[rows], types[rows])
+        if are_plain and not why.any():
+            return value, unusable
+        unusable[rows] = why
     unusable[(kind >= Kind.STRING) | (types > _LAST_NUMBER_TYPE)] = Unusable.NO_NUMBER
     unusable[~np.isfinite(value) & (unusable == 0)] = Unusable.NOT_FINITE
     unusable[kind == Kind.NONE] = Unusable.NO_VALUE
@@ -267,13 +274,11 @@ def _is_exact(
     return is_exact
 
 
-def _are_plain_floats(metrics: Metrics, types: npt.NDArray[np.uint8]) -> bool:
-    """Whether every metric is a finite float with a time: the usual case, and the quickest."""
+def _are_plain_numbers(metrics: Metrics, types: npt.NDArray[np.uint8]) -> bool:
+    """Whether every metric is a finite number with a time: the usual case, and the quickest."""
     if not len(metrics):
         return True
     is_plain = metrics.is_plain or (
-        metrics.kind.min() >= Kind.FLOAT
-        and metrics.kind.max() <= Kind.BOOLEAN
-        and metrics.time_ms.min() >= 0
+        metrics.kind.min() >= _INT and metrics.kind.max() <= _BOOLEAN and metrics.time_ms.min() >= 0
     )
     return bool(is_plain and types.max() <= _LAST_NUMBER_TYPE and np.isfinite(metrics.number).all())

@@ -1,11 +1,11 @@
 """The fast way to read Sparkplug B: payloads that differ from an earlier one in numbers only.
 
-A device sends the same metrics in the same order again and again. Where they are floats, doubles
-or booleans, every field has the same place each time, and only times, values and the sequence
-number change. A `Layout` remembers which bits must be as they were and where the numbers stand;
-a payload that fits is cut into columns at once. By its construction it says the same as the
-general way: what fits has the same fields in the same places, and the changing bits are only
-those of the numbers themselves.
+A device sends the same metrics in the same order again and again. As long as no integer takes
+more or fewer bytes than before, every field has the same place each time, and only times, values
+and the sequence number change. A `Layout` remembers which bits must be as they were and where the
+numbers stand; a payload that fits is cut into columns at once. By its construction it says the
+same as the general way: what fits has the same fields in the same places, and the changing bits
+are only those of the numbers themselves.
 """
 
 from dataclasses import dataclass, field
@@ -23,6 +23,9 @@ MIN_METRICS: Final = 4
 MAX_LAYOUTS: Final = 32
 """Of one device: two for each set of metrics, as sequence numbers above 127 take a byte more."""
 
+MAX_LAYOUTS_OF_A_LENGTH: Final = 4
+"""Trying many that do not fit would cost more than the general way."""
+
 MAX_LAYOUT_BYTES: Final = 100_000
 """Larger payloads are births, which come once."""
 
@@ -30,9 +33,19 @@ TIME_BYTES: Final = 6
 """Of a time between the years 1971 and 2109 in milliseconds, 7 bits to a byte."""
 
 _VALUE_BYTES: Final = {12: 4, 13: 8, 14: 1}
-"""Bytes of a float, double and boolean by their field numbers."""
+"""Bytes of a float, double and boolean by their field numbers; those of integers vary."""
+
+_INTEGERS: Final = (10, 11)
+_VARINTS: Final = (10, 11, 14)
+# Members of an enumeration are looked up by its metaclass, which costs more than a comparison.
+_INT, _LONG, _BOOLEAN = int(Kind.INT), int(Kind.LONG), int(Kind.BOOLEAN)
+_FLOAT, _DOUBLE = int(Kind.FLOAT), int(Kind.DOUBLE)
+
+_LAST_BITS: Final = 254
+"""Of a byte that may be 0 or 1 only: a boolean, or the tenth byte of an integer of 64 bits."""
 
 _WEIGHTS: Final = 128 ** np.arange(TIME_BYTES, dtype=np.int64)
+_INTEGER_WEIGHTS: Final = np.uint64(128) ** np.arange(10, dtype=np.uint64)
 _LONGEST_VARINT: Final = 10
 
 
@@ -61,8 +74,9 @@ class Layout:
         Bytes of its sequence number.
     time_at : ndarray of int64, shape (n_metrics, 6)
         Bytes of each metric's time.
-    float_at, double_at, boolean_at : ndarray of int64
-        Bytes of the values, a row for each metric of that kind.
+    float_at, double_at, boolean_at, int_at, long_at : ndarray of int64
+        Bytes of the values, a row for each metric of that kind; where an integer has fewer bytes
+        than the row, the place after the payload's end, which counts as 0.
     first : Metrics
         The payload this was learned from: everything that does not change.
     """
@@ -75,6 +89,8 @@ class Layout:
     float_at: npt.NDArray[np.int64]
     double_at: npt.NDArray[np.int64]
     boolean_at: npt.NDArray[np.int64]
+    int_at: npt.NDArray[np.int64]
+    long_at: npt.NDArray[np.int64]
     first: Metrics
 
     def read(self, body: bytes) -> Payload | None:
@@ -98,13 +114,19 @@ class Layout:
         if time_ms.min() == 0:
             return None  # Not told, so the payload's own time counts.
         doubles = raw[self.double_at].view("<f8")[:, 0]
+        integer, has_integers = first.integer, len(self.int_at) + len(self.long_at) > 0
         if len(doubles) == len(first):
             number = doubles.astype(np.float64, copy=False)
         else:
-            number = np.empty(len(first))
-            number[kind == Kind.DOUBLE] = doubles
-            number[kind == Kind.FLOAT] = raw[self.float_at].view("<f4")[:, 0]
-            number[kind == Kind.BOOLEAN] = raw[self.boolean_at][:, 0]
+            number = np.zeros(len(first))
+            number[kind == _DOUBLE] = doubles
+            number[kind == _FLOAT] = raw[self.float_at].view("<f4")[:, 0]
+            number[kind == _BOOLEAN] = raw[self.boolean_at][:, 0]
+        if has_integers:
+            integer, longer = np.zeros(len(first), dtype=np.uint64), np.append(raw, np.uint8(0))
+            # Of an integer of 32 bits, protobuf drops what is sent beyond them.
+            integer[kind == _INT] = _integers(longer, self.int_at) & np.uint64(2**32 - 1)
+            integer[kind == _LONG] = _integers(longer, self.long_at)
         metrics = Metrics(
             first.names,
             first.aliases,
@@ -112,7 +134,7 @@ class Layout:
             first.datatype,
             kind,
             number,
-            first.integer,
+            integer,
             first.is_historical,
             first.quality,
             first.properties,
@@ -123,6 +145,11 @@ class Layout:
         )
         seq = int((raw[self.seq_at] & 127) @ _WEIGHTS[: len(self.seq_at)])
         return Payload(timestamp_ms or None, seq if len(self.seq_at) else None, metrics)
+
+
+def _integers(raw: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    numbers: npt.NDArray[np.uint64] = (raw[at] & 127) @ _INTEGER_WEIGHTS[: at.shape[1]]
+    return numbers
 
 
 @dataclass(slots=True)
@@ -170,8 +197,10 @@ class PayloadReader:
         if self._n_layouts >= MAX_LAYOUTS:
             self._layouts.clear()
             self._n_layouts = 0
-        self._layouts.setdefault(len(body), []).append(layout)
-        self._n_layouts += 1
+        alike = self._layouts.setdefault(len(body), [])
+        if len(alike) < MAX_LAYOUTS_OF_A_LENGTH:
+            alike.append(layout)
+            self._n_layouts += 1
 
 
 def learn_layout(body: bytes, payload: Payload) -> Layout:
@@ -198,7 +227,7 @@ def learn_layout(body: bytes, payload: Payload) -> Layout:
     payload_time: list[int] = []
     seq: list[int] = []
     times: list[list[int]] = []
-    values: dict[int, list[list[int]]] = {12: [], 13: [], 14: []}
+    values: dict[int, list[list[int]]] = {number: [] for number in (*_INTEGERS, *_VALUE_BYTES)}
     for one in _fields(body, 0, len(body)):
         if one.number == 2 and not one.is_varint:
             time, kind, value = _metric(body, one)
@@ -215,7 +244,11 @@ def learn_layout(body: bytes, payload: Payload) -> Layout:
     for varint in (payload_time, seq, *times):
         mask[varint] = 128
     mask[[at for value in (*values[12], *values[13]) for at in value]] = 0
-    mask[[at for value in values[14] for at in value]] = 254
+    mask[[at for value in values[14] for at in value]] = _LAST_BITS
+    for value in (*values[10], *values[11]):
+        mask[value] = 128
+        if len(value) == _LONGEST_VARINT:
+            mask[value[-1]] = _LAST_BITS
     return Layout(
         mask,
         np.frombuffer(body, dtype=np.uint8) & mask,
@@ -225,6 +258,8 @@ def learn_layout(body: bytes, payload: Payload) -> Layout:
         _places(values[12], 4),
         _places(values[13], 8),
         _places(values[14], 1),
+        _places(_filled(values[10], len(body)), _longest(values[10])),
+        _places(_filled(values[11], len(body)), _longest(values[11])),
         payload.metrics,
     )
 
@@ -233,19 +268,20 @@ def _metric(body: bytes, metric: _Field) -> tuple[list[int], int, list[int]]:
     # Bytes of its time, field number of its value, and bytes of that.
     found: dict[int, _Field] = {}
     for one in _fields(body, metric.start, metric.stop):
-        if one.number in found or one.number not in {1, 2, 3, 4, *_VALUE_BYTES}:
+        if one.number in found or one.number not in {1, 2, 3, 4, *_INTEGERS, *_VALUE_BYTES}:
             raise NotPlainError
         found[one.number] = one
-    kinds = found.keys() & _VALUE_BYTES.keys()
+    kinds = found.keys() & {*_INTEGERS, *_VALUE_BYTES}
     if len(kinds) != 1 or 3 not in found:
         raise NotPlainError
     (kind,) = kinds
     time, value = found[3], found[kind]
-    if time.stop - time.start != TIME_BYTES or value.stop - value.start != _VALUE_BYTES[kind]:
+    n_bytes = value.stop - value.start
+    if time.stop - time.start != TIME_BYTES or n_bytes != _VALUE_BYTES.get(kind, n_bytes):
         raise NotPlainError
     if any(found[number].is_varint != (number != 1) for number in found.keys() & {1, 2, 3, 4}):
         raise NotPlainError
-    if value.is_varint != (kind == 14):
+    if value.is_varint != (kind in _VARINTS):
         raise NotPlainError
     return list(range(time.start, time.stop)), kind, list(range(value.start, value.stop))
 
@@ -283,6 +319,15 @@ def _varint(body: bytes, position: int) -> tuple[int, int]:
         if byte < 128:
             return number, position + n_bytes + 1
     raise NotPlainError
+
+
+def _longest(varints: list[list[int]]) -> int:
+    return max(map(len, varints), default=1)
+
+
+def _filled(varints: list[list[int]], filler: int) -> list[list[int]]:
+    n_columns = _longest(varints)
+    return [varint + [filler] * (n_columns - len(varint)) for varint in varints]
 
 
 def _places(at: object, n_columns: int = 0) -> npt.NDArray[np.int64]:

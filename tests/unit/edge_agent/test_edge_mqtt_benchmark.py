@@ -7,13 +7,13 @@ import pytest
 from tests.benchmarks import edge_mqtt
 
 
-@pytest.mark.parametrize("form", ["json", "sparkplug", "sparkplug_mixed"])
+@pytest.mark.parametrize("form", ["json", "sparkplug", "sparkplug_mixed", "sparkplug_varying"])
 def test_what_is_measured_says_what_the_plain_version_says(form: str, tmp_path: Path) -> None:
-    mixed = form.endswith("mixed")
-    reader = edge_mqtt.Reader(form.partition("_")[0], mixed=mixed)
+    kinds = {kind: form.endswith(kind) for kind in ("mixed", "varying")}
+    reader = edge_mqtt.Reader(form.partition("_")[0], **kinds)
     payloads, plain = edge_mqtt.json_payloads(20), edge_mqtt.plain_json
     if form != "json":
-        payloads = edge_mqtt.sparkplug_payloads(20, mixed=mixed)
+        payloads = edge_mqtt.sparkplug_payloads(20, **kinds)
         plain = edge_mqtt.plain_sparkplug
 
     batches = list(reader.batches(payloads))

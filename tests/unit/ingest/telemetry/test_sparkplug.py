@@ -266,7 +266,10 @@ def same(one: Payload, other: Payload) -> bool:
 
 PLAIN = st.lists(
     st.tuples(
-        st.sampled_from([12, 13, 14]), st.integers(0, 300), st.booleans(), st.sampled_from([0, 9])
+        st.sampled_from([10, 11, 12, 13, 14]),
+        st.integers(0, 300),
+        st.booleans(),
+        st.sampled_from([0, 2, 9]),
     ),
     min_size=4,
     max_size=12,
@@ -278,7 +281,10 @@ def plain_payload(shape: list[tuple[int, int, bool, int]], chance: random.Random
     metrics = []
     for kind, alias, is_named, datatype in shape:
         value: int | bytes = chance.randint(0, 1)
-        if kind != 14:
+        if kind < 12:
+            # As long each time: of five bytes, or of the ten of a negative number.
+            value = chance.randint(2**31, 2**32 - 1) if kind == 10 else 2**64 - chance.randint(1, 9)
+        elif kind != 14:
             value = struct.pack("<f" if kind == 12 else "<d", chance.uniform(-9, 9))
         parts = [
             field(1, b"name") if is_named else b"", field(2, alias),
