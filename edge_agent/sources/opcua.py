@@ -45,10 +45,10 @@ logger = logging.getLogger(__name__)
 WATCH_INTERVAL_S: Final = 0.25
 
 NODE_RETRY_S: Final = 60.0
-"""Nodes that the server does not have are asked for again so often; it is a small question."""
+"""Which nodes are gone, or there again, is asked so often: not every server tells."""
 
 VANISHED_CHECK_S: Final = 5.0
-"""Which nodes have vanished is asked at most so often."""
+"""The same where the server has told that some node is gone."""
 
 MAX_DEAF_ADOPTIONS: Final = 2
 """A subscription that was taken over and says nothing so often is given up for a new one."""
@@ -313,15 +313,15 @@ class OpcuaSource:
 
     async def _look_for_vanished(self) -> None:
         publishing = self._publishing
-        if publishing is None or time.monotonic() < self._look_at_s:
+        if publishing is None:
             return
         self._delivery.has_vanished = publishing.has_notice = False
         self._look_at_s = time.monotonic() + VANISHED_CHECK_S
+        self._retry_at_s = time.monotonic() + NODE_RETRY_S
         gone = await self._items.find_vanished(self._link.client)
         async with self._reconciling:
             await self._items.unwatch(self._link.client, publishing.subscription_id, gone)
-        if gone:
-            self._retry_at_s = time.monotonic() + NODE_RETRY_S
+        if gone or self._items.missing:
             await self._reconcile()
 
     # --- watching ------------------------------------------------------------------------------
@@ -344,11 +344,9 @@ class OpcuaSource:
             if not publishing.is_keeping and silent_s > self._silence_s:
                 return f"no word for {silent_s:.0f} s"
             await link.keep()
-            if publishing.has_notice or self._delivery.has_vanished:
+            is_told = publishing.has_notice or self._delivery.has_vanished
+            if time.monotonic() > (self._look_at_s if is_told else self._retry_at_s):
                 await self._look_for_vanished()
-            if self._items.missing and time.monotonic() > self._retry_at_s:
-                self._retry_at_s = time.monotonic() + NODE_RETRY_S
-                await self._reconcile()
             if self.settings.read_history:
                 self._gaps.work(link, self.settings.history_max_h)
             self._certificates.warn(link.server_certificate)

@@ -177,9 +177,11 @@ class Delivery:
                 raw = batch.take(~alarms)
                 kept.append(intake.submit(raw, misfits, is_urgent=is_urgent))
         if marks is not None and len(batch):
-            # A clock that was wrong for a moment must not hide a gap for ever.
-            times = np.minimum(batch.source_time_ns, self._clock_ns())
-            note = functools.partial(_note, marks, batch.series_index, times, kept)
+            # What carries no value often carries no time of its own either; and a clock that was
+            # wrong for a moment must not hide a gap for ever.
+            has_value = np.isfinite(batch.value)
+            times = np.minimum(batch.source_time_ns[has_value], self._clock_ns())
+            note = functools.partial(_note, marks, batch.series_index[has_value], times, kept)
             for durable in kept:
                 durable.add_done_callback(note)
         return kept

@@ -7,13 +7,13 @@ own, one gap at a time, and noted again if the connection is lost over it.
 import asyncio
 import datetime
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.errors import EdgeError
 from edge_agent.sources.opcua_delivery import Delivery
 from edge_agent.sources.opcua_history import HistoryReader
 from edge_agent.sources.opcua_items import Items
@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 OVERLAP: Final = datetime.timedelta(seconds=5)
 """Read so far into what is sent live: clocks of machines, servers and ours differ."""
+
+RETRY_FIRST_S: Final = 1.0
+MAX_FAILURES: Final = 6
+"""Then about a minute has passed, and the server fails at this question and not at the moment."""
 
 
 class GapFiller:
@@ -49,7 +53,8 @@ class GapFiller:
         self._clock_ns = clock_ns
         self._reader = HistoryReader(name, delivery.take_history)
         self._task: asyncio.Task[None] | None = None
-        self._reading: npt.NDArray[np.int64] | None = None
+        self._n_failures = 0
+        self._wait_until_s = 0.0
 
     def work(self, link: OpcuaLink, max_h: float) -> None:
         """Begin to fill a gap if one is noted and none is being filled.
@@ -61,7 +66,9 @@ class GapFiller:
         max_h : float
             How far back a gap is filled. [h]
         """
-        if self._delivery.gap_starts is None or (self._task is not None and not self._task.done()):
+        is_busy = self._task is not None and not self._task.done()
+        is_early = time.monotonic() < self._wait_until_s
+        if self._delivery.gap_starts is None or is_busy or is_early:
             return
         starts, self._delivery.gap_starts = self._delivery.gap_starts, None
         self._task = asyncio.create_task(self._fill(link, starts, max_h))
@@ -80,18 +87,34 @@ class GapFiller:
             # What was never read has no gap.
             if rows[item.handle] < len(starts) and starts[rows[item.handle]] > 0
         ]
-        is_done = False
+        is_given_up = False
         try:
             n_read = await self._reader.fill(
                 link.client, gaps, now - datetime.timedelta(hours=max_h), now + OVERLAP
             )
-            is_done = True
+            self._n_failures = 0
+            is_given_up = True
             if n_read:
                 logger.info("%s: %d values read from history to fill a gap", self._name, n_read)
         except CLIENT_ERRORS as error:
-            logger.info("%s: a gap could not be filled yet: %s", self._name, words(error))
-        except EdgeError as error:
-            logger.info("%s: a gap could not be filled yet: %s", self._name, error)
+            is_given_up = self._failed(link, error)
         finally:
-            if not is_done:
+            if not is_given_up:
                 self._delivery.note_gap_since(starts)
+
+    def _failed(self, link: OpcuaLink, error: BaseException) -> bool:
+        """Plan the next try; True if there is none."""
+        if not link.is_connected:
+            return False
+        self._n_failures += 1
+        if self._n_failures >= MAX_FAILURES:
+            self._n_failures = 0
+            logger.warning(
+                "%s: a gap can't be filled from history: %s; set read_history = false if the "
+                "server's history is of no use",
+                self._name,
+                words(error),
+            )
+            return True
+        self._wait_until_s = time.monotonic() + RETRY_FIRST_S * 2.0**self._n_failures
+        return False

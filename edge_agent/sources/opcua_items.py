@@ -4,6 +4,7 @@ Only differences are sent: a node whose settings did not change is not touched. 
 server does not have, or no longer has, is left out and asked for again now and then.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -232,13 +233,14 @@ class Items:
             Which.
         """
         for part in _parts(items):
-            # What the server says to an item that it has ended itself does not matter.
-            await client.uaclient.delete_monitored_items(
-                ua.DeleteMonitoredItemsParameters(
-                    SubscriptionId=subscription_id,
-                    MonitoredItemIds=[item.item_id for item in part],
+            # What the server says to an item that has ended itself does not matter.
+            with contextlib.suppress(ua.UaStatusCodeError):
+                await client.uaclient.delete_monitored_items(
+                    ua.DeleteMonitoredItemsParameters(
+                        SubscriptionId=subscription_id,
+                        MonitoredItemIds=[item.item_id for item in part],
+                    )
                 )
-            )
             for item in part:
                 self.watched.pop(item.key, None)
 

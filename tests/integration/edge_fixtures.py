@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -213,16 +214,32 @@ class OpcuaPeer:
             str(item.read_value_id.NodeId.Identifier): (item.monitored_item_id, item.queue_size)
             for subscription in self._server.iserver.subscription_service.subscriptions.values()
             for item in subscription.monitored_item_srv._monitored_items.values()
-            if item.read_value_id is not None
+            # History has a subscription of its own, which nobody publishes.
+            if item.read_value_id is not None and subscription.pub_request_callback is not None
+        }
+
+    def trust(self, certificate: Path) -> None:
+        """Let one more client in."""
+        shutil.copy(certificate, self._trusted_clients / f"{time.monotonic_ns()}.der")
+        self._do(self._load_trust())
+
+    def client_certificates(self) -> set[bytes | None]:
+        """Certificates of the channels that are open."""
+        listener = self._server.bserver
+        assert listener is not None
+        return {
+            processor.processor._connection.security_policy.peer_certificate
+            for processor in list(listener.clients)
+            if processor.processor is not None
         }
 
     def forget_sessions(self) -> None:
         """End every session and subscription, as a server does that is short of memory."""
         self._do(self._forget_sessions())
 
-    def vanish(self, number: int) -> None:
-        """Delete a node, as when a controller is programmed anew."""
-        self._do(self._vanish(".".join(self.signal(number))))
+    def vanish(self, number: int, *, is_told: bool) -> None:
+        """Delete a node, as when a controller is programmed anew; some servers tell it."""
+        self._do(self._vanish(".".join(self.signal(number)), is_told))
 
     def bring_back(self, number: int) -> None:
         """Make a node that had vanished once more."""
@@ -250,7 +267,12 @@ class OpcuaPeer:
             machine, signal = self.signal(number)
             name = f"{machine}.{signal}"
             first = ua.DataValue(
-                ua.Variant(None), ua.StatusCode(ua.UInt32(ua.StatusCodes.BadWaitingForInitialData))
+                ua.Variant(None),
+                ua.StatusCode(ua.UInt32(ua.StatusCodes.BadWaitingForInitialData)),
+                # asyncua's history fails over a value without time.
+                SourceTimestamp=ua.DateTime.fromtimestamp(self._base_time_ns // 10**9, datetime.UTC)
+                if self._has_history
+                else None,
             )
             node = await server.nodes.objects.add_variable(
                 ua.NodeId(ua.String(name), ua.Int16(index)), name, 0.0, ua.VariantType.Double
@@ -269,14 +291,27 @@ class OpcuaPeer:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
+    async def _load_trust(self) -> None:
+        self._server.set_certificate_validator(await validator_of("test", self._trusted_clients))
+
     async def _forget_sessions(self) -> None:
         service = self._server.iserver.subscription_service
-        await service.delete_subscriptions(list(service.subscriptions))
+        await service.delete_subscriptions([
+            number for number, each in service.subscriptions.items() if each.pub_request_callback
+        ])
         for session in list(self._server.iserver._external_sessions.values()):
             await session.close_session(True)
 
-    async def _vanish(self, name: str) -> None:
-        await self._server.delete_nodes([self._nodes[name]])
+    async def _vanish(self, name: str, is_told: bool) -> None:
+        node = self._nodes[name]
+        value = self._server.iserver.aspace[node.nodeid].attributes[ua.AttributeIds.Value]
+        # asyncua means to tell it, and forgets to wait for itself.
+        for handle, callback in list(value.datachange_callbacks.items()):
+            if is_told:
+                gone = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadNodeIdUnknown))
+                await callback(handle, None, gone)
+            self._server.iserver.aspace.delete_datachange_callback(handle)
+        await self._server.delete_nodes([node])
         self._vanished.add(name)
 
     async def _bring_back(self, name: str) -> None:
