@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from asyncua import Client, ua
 from asyncua.client.ua_client import UaClientState
@@ -58,6 +58,8 @@ _REMEDIES: Final[dict[int, str]] = {
     ua.StatusCodes.BadUserAccessDenied: _USER,
     ua.StatusCodes.BadTooManySessions: "the server has no session left; close others there",
 }
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +275,8 @@ class OpcuaLink:
 
     async def _open_channel(self) -> None:
         client = self.client
-        self.server_certificate = await secure(
-            client, self.settings, self.keys, self._folders, self.place
+        self.server_certificate = await self._unless_cut(
+            secure(client, self.settings, self.keys, self._folders, self.place)
         )
         client.uaclient.clear_disconnect_request()
         await client.connect_socket()
@@ -282,7 +284,7 @@ class OpcuaLink:
         await self._unless_cut(client.open_secure_channel())
         self._plan_renewal()
 
-    async def _unless_cut(self, step: Coroutine[Any, Any, None]) -> None:
+    async def _unless_cut(self, step: Coroutine[Any, Any, Result]) -> Result:
         """Take a step of connecting; end it when the transport goes.
 
         asyncua waits out its whole timeout if the transport went before it asked.
@@ -293,13 +295,16 @@ class OpcuaLink:
             If the transport goes.
         """
         task = asyncio.ensure_future(step)
+        uaclient = self.client.uaclient
+        # What is closed already when a step begins to connect is the connection before.
+        before = uaclient.protocol if uaclient.state is UaClientState.DISCONNECTED else None
         try:
             while not (await asyncio.wait({task}, timeout=CUT_CHECK_INTERVAL_S))[0]:
-                protocol = self.client.uaclient.protocol
-                if protocol is None or protocol.is_closed:
+                protocol = uaclient.protocol
+                if protocol is not None and protocol is not before and protocol.is_closed:
                     msg = "the connection was closed while it was being made"
                     raise ConnectionError(msg)
-            await task
+            return await task
         finally:
             task.cancel()
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from edge_agent.keys import ensure_keys, keys_folder
+from edge_agent.key_files import keys_folder
+from edge_agent.keys import ensure_keys
 from edge_agent.settings_opcua import OpcuaSettings
 from simulators.loopback import free_port
 from tests.integration.edge_fixtures import NAMESPACE, Cable, OpcuaPeer
