@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from edge_agent.counters import Counters
 from edge_agent.errors import SettingsError
@@ -22,6 +22,9 @@ from edge_agent.settings_changes import Changes, SourceSettings, compare, source
 from edge_agent.settings_file import load_settings
 
 logger = logging.getLogger(__name__)
+
+APPLY_TIMEOUT_S: Final = 30.0
+"""A server that takes longer to change a subscription is asked over a new connection."""
 
 MakeSource = Callable[[Settings, str], Source]
 """Makes the source of this name, not connected yet."""
@@ -181,7 +184,13 @@ class Reloader:
         if not isinstance(source, TakesChanges):
             return False
         try:
-            return await source.apply(settings)
+            async with asyncio.timeout(APPLY_TIMEOUT_S):
+                return await source.apply(settings)
+        except TimeoutError:
+            logger.warning(
+                "%s: no answer to its changes in time; it is connected anew", source.name
+            )
+            return False
         except Exception:
             # Whatever this is, a new connection begins with the new settings.
             logger.exception("%s: fault while taking new settings", source.name)

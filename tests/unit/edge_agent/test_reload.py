@@ -143,6 +143,29 @@ def test_a_source_that_cannot_take_its_change_is_connected_anew(
     assert counters.faults == int(isinstance(takes, Exception))
 
 
+def test_a_source_that_does_not_answer_its_change_in_time_is_connected_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.reload.APPLY_TIMEOUT_S", 0.1)
+
+    async def hang(self: Recording, _settings: object) -> bool:
+        self._done.append(f"apply {self.name}")
+        return bool(await asyncio.Event().wait())
+
+    monkeypatch.setattr(Recording, "apply", hang)
+
+    async def change(reloader: Reloader, done: list[str]) -> None:
+        rewrite(tmp_path, 'topic = "plant/mill-7', 'topic = "plant/mill-8')
+        await reloader.reload()
+        while "connect mqtt hall-2" not in done:  # noqa: ASYNC110 - it is connected by a task
+            await asyncio.sleep(0.01)
+
+    done, counters = running(tmp_path, change)
+
+    assert done == ["apply mqtt hall-2", "end mqtt hall-2", "connect mqtt hall-2"]
+    assert counters.faults == 0
+
+
 def test_sources_are_added_and_removed_and_the_others_are_not_touched(tmp_path: Path) -> None:
     async def change(reloader: Reloader, done: list[str]) -> None:
         rewrite(tmp_path, 'name = "hall-2"', 'name = "hall-4"', BROKER)
