@@ -22,7 +22,7 @@ from edge_agent.reload import Reloader
 from edge_agent.runtime import Runtime
 from edge_agent.settings import Settings
 from edge_agent.settings_changes import sources_of
-from edge_agent.uplink_http import HttpUplink
+from edge_agent.uplink_making import make_uplink
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ async def run_agent(settings: Settings, config: Path, outbox: Outbox) -> None:
             retry_max_s=settings.uplink.retry_max_s,
         ),
         outbox,
-        lambda _lane: HttpUplink(settings.uplink),
+        lambda lane: make_uplink(
+            settings, lane, lambda: str(getattr(outbox, "outbox_id", "first"))
+        ),
         [make_source(settings, name, counters) for name in names],
         counters,
     )

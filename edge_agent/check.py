@@ -30,7 +30,9 @@ from edge_agent.sources.opcua_nodes import resolve_nodes
 from edge_agent.sources.opcua_values import decode_notifications
 from edge_agent.trust import trusted_certificates
 from edge_agent.uplink_http import HttpUplink
+from edge_agent.uplink_mqtt import MqttUplink
 from edge_agent.uplink_tls import uplink_context
+from ingest.telemetry.mqtt_contract import Sender
 
 logger = logging.getLogger(__name__)
 
@@ -188,11 +190,16 @@ def _keys_if_there(state_dir: Path) -> OwnKeys | None:
 
 
 def _check_uplink(settings: Settings, place: str) -> Finding:
-    uplink = HttpUplink(settings.uplink)
-    try:
+    uplink: HttpUplink | MqttUplink
+    if settings.uplink.kind == "http":
+        uplink = HttpUplink(settings.uplink)
         answer = uplink.post(HARMLESS_LINE)
-    finally:
-        uplink.close()
+    else:
+        # A session of its own, so that a running agent is not put out.
+        sender = Sender(settings.site, settings.agent)
+        uplink = MqttUplink(settings.uplink, sender, "check", lambda: "check")
+        answer = uplink.check()
+    uplink.close()
     match answer:
         case Stored() | Refused() | Settled():
             return Finding(is_good=True, text=f"{place}: {uplink.place} lets us write")

@@ -20,6 +20,7 @@ import uvicorn
 from ingest.catalogue import FileCatalogue, OpenCatalogue
 from ingest.errors import IngestError, SettingsError, StoreUnavailableError
 from ingest.keeper import Keeper
+from ingest.mqtt_receiver import MqttReceiver
 from ingest.opening import open_store
 from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine, QuarantinedLine
@@ -212,7 +213,7 @@ def _serve(settings: IngestSettings, config_name: str) -> int:
             token_check,
             limits=settings.limits,
         )
-        with Keeper(store, time.time_ns, settings.raw_days):
+        with Keeper(store, time.time_ns, settings.raw_days), _mqtt_receiver(service, settings):
             _run(service, listener, settings)
         for device, counts in sorted(service.counts().items()):
             logger.info(
@@ -222,6 +223,14 @@ def _serve(settings: IngestSettings, config_name: str) -> int:
                 counts.n_set_aside,
             )
     return EXIT_OK
+
+
+def _mqtt_receiver(
+    service: IngestService, settings: IngestSettings
+) -> contextlib.AbstractContextManager[object]:
+    if settings.mqtt is None:
+        return contextlib.nullcontext()
+    return MqttReceiver(service, settings.mqtt, max_body_bytes=settings.max_body_bytes)
 
 
 def _run(service: IngestService, listener: socket.socket, settings: IngestSettings) -> None:

@@ -1,12 +1,14 @@
 """Compressed bodies, opened without trusting them."""
 
 import zlib
-from typing import Final
+from typing import Final, Literal
 
 from ingest.errors import IngestError
 
-# zlib's number for "gzip header and checksum expected".
-_GZIP: Final = 16 + zlib.MAX_WBITS
+Encoding = Literal["gzip", "zlib"]
+
+# zlib's numbers for which header and checksum are expected.
+_WINDOW_BITS: Final[dict[Encoding, int]] = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
 
 
 class BodyTooLargeError(IngestError):
@@ -17,15 +19,17 @@ class CompressionError(IngestError):
     """A body is not what its encoding says."""
 
 
-def decompress(body: bytes, max_bytes: int) -> bytes:
-    """Open a gzip body, stopping as soon as it grows too large.
+def decompress(body: bytes, max_bytes: int, encoding: Encoding = "gzip") -> bytes:
+    """Open a compressed body, stopping as soon as it grows too large.
 
     Parameters
     ----------
     body : bytes
-        One gzip member, or several after each other.
+        One compressed stream, or several after each other.
     max_bytes : int
         Most that may come out. [bytes]
+    encoding : {"gzip", "zlib"}
+        How it is compressed.
 
     Returns
     -------
@@ -37,24 +41,24 @@ def decompress(body: bytes, max_bytes: int) -> bytes:
     BodyTooLargeError
         If more than `max_bytes` would come out; no more than that was ever held.
     CompressionError
-        If the body is not gzip, or cut short.
+        If the body is not what its encoding says, or cut short.
     """
     parts: list[bytes] = []
     n_left = max_bytes
     while body:
-        member = zlib.decompressobj(_GZIP)
+        member = zlib.decompressobj(_WINDOW_BITS[encoding])
         try:
             # One byte more than allowed tells too much from just enough.
             part = member.decompress(body, n_left + 1)
         except zlib.error as error:
-            msg = f"the body is not gzip ({error})"
+            msg = f"the body is not {encoding} ({error})"
             raise CompressionError(msg) from error
         n_left -= len(part)
         if n_left < 0:
             msg = f"the body is larger than {max_bytes} bytes once opened"
             raise BodyTooLargeError(msg)
         if not member.eof:
-            msg = "the gzip body is cut short"
+            msg = f"the {encoding} body is cut short"
             raise CompressionError(msg)
         parts.append(part)
         body = member.unused_data

@@ -3,7 +3,8 @@
 from typing import assert_never
 
 from ingest.ports import TelemetryStore
-from ingest.settings import DuckDBSettings, Influx1Settings, Influx2Settings, read_secret
+from ingest.secrets import read_secret
+from ingest.settings import DuckDBSettings, Influx1Settings, Influx2Settings
 from ingest.telemetry import Series
 
 _NOBODY = Series("none", "none", "none")

@@ -110,7 +110,9 @@ class IngestService:
         """
         return self._token_check(token)
 
-    def ingest(self, body: bytes, *, precision: Precision, device: str) -> IngestOutcome:
+    def ingest(
+        self, body: bytes, *, precision: Precision, device: str, site: str | None = None
+    ) -> IngestOutcome:
         """Store what is good in a body and set the rest aside; on return all of it is durable.
 
         Parameters
@@ -121,6 +123,8 @@ class IngestService:
             Unit of its timestamps.
         device : str
             Name of the credential it came with.
+        site : str, optional
+            Site that the sender belongs to, where that is known: lines of others are set aside.
 
         Returns
         -------
@@ -136,7 +140,7 @@ class IngestService:
         """
         now_ns = self._clock_ns()
         decoded = decode_lines(body, precision=precision, received_at_ns=now_ns)
-        validated = validate_lines(decoded, self._catalogue, self._limits, now_ns=now_ns)
+        validated = validate_lines(decoded, self._catalogue, self._limits, now_ns=now_ns, site=site)
         set_aside, n_stored = validated.set_aside, 0
         if len(validated.accepted):
             try:

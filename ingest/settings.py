@@ -1,7 +1,6 @@
 """Settings of ``staybolt-ingest``: one frozen model, read once and passed down."""
 
 import difflib
-import ipaddress
 import ssl
 import tomllib
 from collections.abc import Sequence
@@ -14,14 +13,15 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from ingest.errors import SettingsError
+from ingest.loopback import is_loopback
 from ingest.quarantine import MAX_BYTES, MAX_ROWS
 from ingest.receiver import MAX_BODY_BYTES
+from ingest.settings_mqtt import File, MqttReceiverSettings
 from ingest.telemetry import NAME_PATTERN
 from ingest.validation import ValidationLimits
 
@@ -31,20 +31,12 @@ SAMPLE_CONFIG: Final = Path(__file__).with_name("sample_config.toml")
 _SHOWN: Final = 60
 
 
-def _from_folder(path: Path, info: ValidationInfo) -> Path:
-    folder: Path | None = (info.context or {}).get("folder")
-    return path if folder is None else folder / path
-
-
 def _http_address(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         msg = "write an address that begins with http:// or https://"
         raise ValueError(msg)
     return url
 
-
-File = Annotated[Path, AfterValidator(_from_folder)]
-"""A path; a relative one is meant from the folder of the settings file."""
 
 Url = Annotated[str, AfterValidator(_http_address)]
 
@@ -157,6 +149,8 @@ class IngestSettings(_Group):
     """Where lines go that were not taken."""
     tls: TlsSettings | None = None
     """How the connection is protected; needed beyond this machine."""
+    mqtt: MqttReceiverSettings | None = None
+    """Broker to take records from too; None for HTTP alone."""
 
     @property
     def raw_days(self) -> float | None:
@@ -171,7 +165,7 @@ class IngestSettings(_Group):
 
     @model_validator(mode="after")
     def _needs_protection_beyond_this_machine(self) -> Self:
-        if self.tls is None and not self.allow_plain_http and not _is_loopback(self.host):
+        if self.tls is None and not self.allow_plain_http and not is_loopback(self.host):
             msg = (
                 f"host: {self.host} can be reached from other machines, and tokens would travel "
                 "in clear; add [tls], or set allow_plain_http = true if a proxy in front has TLS"
@@ -220,45 +214,6 @@ def load_settings(path: Path) -> IngestSettings:
         raise SettingsError(msg) from error
 
 
-def read_secret(path: Path) -> str:
-    """Read a token or password.
-
-    Parameters
-    ----------
-    path : Path
-        A file with nothing else in it.
-
-    Returns
-    -------
-    str
-        Its text, without white space around it.
-
-    Raises
-    ------
-    SettingsError
-        If it can't be read or is empty. The secret itself is never part of the message.
-    """
-    try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"{path} can't be read: {reason}; put the secret there, readable by this user"
-        raise SettingsError(msg) from error
-    if not secret or len(secret.splitlines()) > 1:
-        msg = f"{path} does not hold one secret; write the token or password on its only line"
-        raise SettingsError(msg)
-    return secret
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 # --- mistakes in words -------------------------------------------------------------------------
 
 _GROUPS: Final[dict[str, type[BaseModel]]] = {
@@ -267,6 +222,7 @@ _GROUPS: Final[dict[str, type[BaseModel]]] = {
     "store.influx1": Influx1Settings,
     "quarantine": QuarantineSettings,
     "tls": TlsSettings,
+    "mqtt": MqttReceiverSettings,
     "": IngestSettings,
 }
 
@@ -285,7 +241,7 @@ def _sentence(detail: ErrorDetails) -> str:
         case "union_tag_invalid":
             key, problem = f"{key}.kind", f"{context['tag']!r} is no kind of store"
             remedy = f"write one of {_kinds()}"
-        case "value_error" if not place:
+        case "value_error" if not place or place == ("mqtt",):
             own_key, _, text = str(context["error"]).partition(": ")
             return f"{own_key}: {text}"
         case "value_error":

@@ -90,7 +90,12 @@ class _Fault:
 
 
 def validate_lines(
-    decoded: DecodedLines, catalogue: MachineCatalogue, limits: ValidationLimits, *, now_ns: int
+    decoded: DecodedLines,
+    catalogue: MachineCatalogue,
+    limits: ValidationLimits,
+    *,
+    now_ns: int,
+    site: str | None = None,
 ) -> ValidatedLines:
     """Split what was decoded into samples to store and lines to set aside.
 
@@ -104,6 +109,8 @@ def validate_lines(
         How far from now a sample's own time may lie.
     now_ns : int
         The present. [ns since 1970-01-01 UTC]
+    site : str, optional
+        Site that the sender belongs to; None takes the lines of any.
 
     Returns
     -------
@@ -112,7 +119,11 @@ def validate_lines(
         a line with several signals loses only the ones at fault.
     """
     batch = decoded.batch
-    faults = [*_series_faults(batch, catalogue), *_sample_faults(batch, limits, now_ns)]
+    faults = [
+        *_series_faults(batch, catalogue),
+        *([] if site is None else _site_faults(batch, site)),
+        *_sample_faults(batch, limits, now_ns),
+    ]
     is_good = np.ones(len(batch), dtype=np.bool_)
     told: dict[int, tuple[str, str]] = {}
     for fault in faults:
@@ -159,6 +170,17 @@ def _series_faults(batch: TelemetryBatch, catalogue: MachineCatalogue) -> Iterat
             lambda row: f"unknown machine {batch.series[batch.series_index[row]].machine}",
             "add the machine to the registry (or to machines_file), or mend the machine tag; "
             "then send the line again",
+        )
+
+
+def _site_faults(batch: TelemetryBatch, site: str) -> Iterator[_Fault]:
+    """Find samples that claim to be of another site than their sender."""
+    is_foreign = np.array([series.site != site for series in batch.series], dtype=np.bool_)
+    if is_foreign.any():
+        yield _Fault(
+            is_foreign[batch.series_index],
+            lambda row: f"site {batch.series[batch.series_index[row]].site} is not the sender's",
+            f"this sender belongs to site {site}: mend the site tag, or send as the other site",
         )
 
 

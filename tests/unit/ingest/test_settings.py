@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from ingest.errors import SettingsError
+from ingest.secrets import read_secret
 from ingest.settings import (
     SAMPLE_CONFIG,
     DuckDBSettings,
@@ -18,7 +19,6 @@ from ingest.settings import (
     QuarantineSettings,
     TlsSettings,
     load_settings,
-    read_secret,
 )
 
 SAMPLE = SAMPLE_CONFIG.read_text(encoding="utf-8")
