@@ -20,7 +20,7 @@ FORBIDDEN = {
 
 OURS = {
     "call": {"disk.py", "uplink_lane.py", "worker.py"},
-    "publish": {"mqtt_link.py", "uplink_mqtt.py"},
+    "publish": {"mqtt_link.py", "uplink_mqtt.py", "uplink_mqtt_link.py"},
     "write": {"status_server.py", "intake.py", "child.py", "source.py"},
 }
 """`Worker.call` runs a function in a thread; what `MqttLink.send` is used for is tested below; the
