@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -28,6 +30,7 @@ from edge_agent.settings_uplink import UplinkSettings
 from edge_agent.uplink_mqtt import MqttUplink
 from ingest.adapters.duckdb_store import DuckDBStore
 from ingest.catalogue import OpenCatalogue
+from ingest.errors import StoreUnavailableError
 from ingest.mqtt_receiver import MqttReceiver
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
@@ -116,7 +119,7 @@ def ingest_at(
             yield quarantine
 
 
-def uplink_to(url: str, lane: Lane = "backlog", **more: object) -> MqttUplink:
+def uplink_to(url: str, lane: Lane = "backlog", **more: Any) -> MqttUplink:  # noqa: ANN401
     settings = UplinkSettings.model_validate({"kind": "mqtt", "url": url, **more})
     return MqttUplink(settings, SENDER, lane, lambda: "0123456789abcdef")
 
@@ -235,7 +238,7 @@ def test_certificates_let_each_agent_write_to_its_own_topic_only(
     broker, authority = guarded
     url = f"mqtts://localhost:{broker.port}"
 
-    def identity(name: str) -> dict[str, object]:
+    def identity(name: str) -> dict[str, Any]:
         own = authority.issue(name)
         return {
             "tls_ca_file": authority.path,
@@ -293,7 +296,7 @@ def test_a_rotated_certificate_is_used_without_a_restart(
     assert "nobody listens" in after.reason
 
 
-# --- kills -----------------------------------------------------------------------------------------
+# --- kills ---------------------------------------------------------------------------------------
 
 
 class IngestProcess:
@@ -366,7 +369,7 @@ def test_killed_ingest_and_broker_lose_nothing_and_double_nothing(
         running = asyncio.create_task(runtime.run(stop))
         for turn in range(6):
             n_before = counters.acknowledged
-            await until(lambda n=n_before: counters.acknowledged > n + 200)
+            await until(partial(has_gone_on, n_before))
             await asyncio.sleep(chance.uniform(0, 0.2))
             victim = broker if turn % 3 == 2 else ingest
             await asyncio.to_thread(victim.kill if victim is broker else ingest.end)
@@ -376,6 +379,9 @@ def test_killed_ingest_and_broker_lose_nothing_and_double_nothing(
         await until(lambda: counters.acknowledged >= len(feed.sensed))
         stop.set()
         await running
+
+    def has_gone_on(n_before: int) -> bool:
+        return counters.acknowledged > n_before + 200
 
     async def until(is_true: Callable[[], bool]) -> None:
         async with asyncio.timeout(90):
@@ -403,8 +409,6 @@ def test_killed_ingest_and_broker_lose_nothing_and_double_nothing(
 def test_ingest_whose_store_fails_leaves_the_broker_and_comes_back(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingest.errors import StoreUnavailableError
-
     monkeypatch.setattr("ingest.mqtt_receiver.STORE_RETRY_S", 0.1)
     is_down, write = [True], DuckDBStore.write
 

@@ -1,4 +1,7 @@
-"""What agent and ingest say to each other over MQTT: read back as written, nothing else accepted."""
+"""What agent and ingest say to each other over MQTT is read back as it was written."""
+
+import contextlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -51,10 +54,11 @@ def test_an_acknowledgement_is_read_back(ack: Acknowledgement) -> None:
 
 @given(payload=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_nothing_else_breaks_the_reader(payload: bytes) -> None:
-    try:
-        Acknowledgement.from_bytes(payload)
-    except AcknowledgementError as error:
-        assert "not an acknowledgement" in str(error)
+    read = None
+    with contextlib.suppress(AcknowledgementError):
+        read = Acknowledgement.from_bytes(payload)
+
+    assert read is None or Acknowledgement.from_bytes(read.to_bytes()) == read
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,4 @@ def test_ranges_hold_exactly_the_sequences(sequences: list[int]) -> None:
 
     held = [n for first, last in ranges for n in range(first, last + 1)]
     assert held == sorted(set(sequences))
-    assert all(
-        later[0] > earlier[1] + 1 for earlier, later in zip(ranges, ranges[1:], strict=False)
-    )
+    assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(ranges))
