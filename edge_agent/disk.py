@@ -30,12 +30,18 @@ class Disk:
         What runs the calls.
     counters : Counters
         Where to count faults.
+    tidy_after_s : float
+        What the store has is deleted with the next commit, or after this time if none comes. [s]
     """
 
-    def __init__(self, outbox: Outbox, worker: Calls, counters: Counters) -> None:
+    def __init__(
+        self, outbox: Outbox, worker: Calls, counters: Counters, tidy_after_s: float = 0.0
+    ) -> None:
         self._outbox = outbox
         self._worker = worker
         self._counters = counters
+        self._tidy_after_s = tidy_after_s
+        self._tidying: asyncio.TimerHandle | None = None
 
     @property
     def place(self) -> str:
@@ -61,19 +67,7 @@ class Disk:
         list of int
             The sequence number of each entry.
         """
-
-        def append() -> list[int]:
-            # An outbox that does not know priorities takes one record after the other. Should the
-            # second fail, the first is written once more, which the store takes once.
-            sequences, rest = [], misfits
-            for entry in entries or (Entry("raw", b"", 0),):
-                sequence = self._outbox.append(entry.lines, entry.n_samples, rest, protected)
-                rest = ()
-                if sequence is not None:
-                    sequences.append(sequence)
-            return sequences
-
-        return await self._call(append)
+        return await self._call(lambda: self._outbox.append(entries, misfits, protected))
 
     async def read(self, lane: Lane, max_bytes: int, max_records: int) -> list[StoredRecord]:
         """Read a lane's records; see `edge_agent.messages.ReadRecords`.
@@ -91,7 +85,7 @@ class Disk:
             In the order in which to send them.
         """
         if lane == "alarm":
-            return []  # until the outbox knows which records are alarms
+            return await self._call(lambda: self._outbox.read_newest_alarms(max_bytes, max_records))
         return await self._call(lambda: self._outbox.read_oldest(max_bytes, max_records))
 
     async def forget(self, sequences: Sequence[int]) -> None:
@@ -103,6 +97,9 @@ class Disk:
             Their sequence numbers.
         """
         await self._call(lambda: self._outbox.forget(sequences))
+        if self._tidying is None:
+            loop = asyncio.get_running_loop()
+            self._tidying = loop.call_later(self._tidy_after_s, self._tidy)
 
     async def set_aside(self, sequences: Sequence[int], reason: str) -> None:
         """Move records to the quarantine.
@@ -126,14 +123,7 @@ class Disk:
         bad : sequence of (bytes, str)
             Lines for the quarantine, with the store's reasons.
         """
-
-        def take_apart() -> None:
-            self._outbox.append(
-                b"", 0, [Misfit(f"record {sequence}", reason, line) for line, reason in bad]
-            )
-            self._outbox.forget((sequence,))
-
-        await self._call(take_apart)
+        await self._call(lambda: self._outbox.take_apart(sequence, bad))
 
     async def counts(self) -> OutboxCounts:
         """Count what is in the outbox.
@@ -160,6 +150,11 @@ class Disk:
         """
         return self._worker.call(lambda: question(self._outbox))
 
+    def _tidy(self) -> None:
+        self._tidying = None
+        # What could not be deleted is tried again with the next commit.
+        self._worker.call(self._outbox.tidy).add_done_callback(lambda done: done.exception())
+
     def close(self, timeout_s: float) -> None:
         """End after the calls there are, and close the outbox.
 
@@ -168,6 +163,8 @@ class Disk:
         timeout_s : float
             Longest wait. [s]
         """
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._worker.stop(timeout_s)
         self._outbox.close()
 

@@ -44,7 +44,7 @@ from edge_agent.messages import (
     UplinkTimerFired,
 )
 from edge_agent.outbox import Outbox
-from edge_agent.parcels import Parcel, entries_of, pack
+from edge_agent.parcels import LINE_BYTES, Parcel, entries_of, pack
 from edge_agent.ports import Source, Uplink
 from edge_agent.records import LANES, Lane, Misfit, Priority
 from edge_agent.serving import STOP_TIMEOUT_S, Serving
@@ -97,7 +97,7 @@ class Runtime:
         self.disk_trouble = Trouble(loop_time_s)
         self.counters = counters
         self._jitter = jitter
-        self._disk = Disk(outbox, make_worker("outbox"), counters)
+        self._disk = Disk(outbox, make_worker("outbox"), counters, 2.0 * core.intake.group_commit_s)
         self._lanes = {
             lane: UplinkLane(lane, make_uplink, make_worker, Trouble(loop_time_s), counters)
             for lane in LANES
@@ -140,7 +140,7 @@ class Runtime:
         if not parcel.durable.done():
             self._next_ticket += 1
             self._parcels[self._next_ticket] = parcel
-            self._handle(ParcelReceived(self._next_ticket, len(parcel.lines), is_urgent))
+            self._handle(ParcelReceived(self._next_ticket, parcel.n_bytes, is_urgent))
         return parcel.durable
 
     def heard(self, source: str) -> None:
@@ -301,7 +301,7 @@ class Runtime:
         self.disk_trouble.end()
         self.counters.stored += n_samples
         records = tuple(
-            Record(sequence, len(entry.lines), entry.n_samples, entry.priority)
+            Record(sequence, LINE_BYTES * entry.n_samples, entry.n_samples, entry.priority)
             for sequence, entry in zip(sequences, entries, strict=True)
         )
         self._handle(ParcelsCommitted(step.tickets, records))

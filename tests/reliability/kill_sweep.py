@@ -321,7 +321,7 @@ class Rig:
 
     def _n_kept(self) -> int:
         left = look(self.outbox)
-        return 0 if left is None else left.n_samples
+        return 0 if left is None else left.n_samples + left.n_dropped
 
 
 @contextlib.contextmanager

@@ -93,8 +93,8 @@ class DropsOnFullDisk(SimulatedOutbox):
 class SetAsideForgets(SimulatedOutbox):
     """Deletes what the store refuses, and keeps no copy."""
 
-    def append(self, lines: bytes, n_samples: int, *given: Any, **named: Any) -> Any:  # noqa: ANN401
-        return super().append(lines, n_samples, (), *given[1:], **named)
+    def take_apart(self, sequence: int, bad: Sequence[tuple[bytes, str]]) -> None:
+        super().take_apart(sequence, ())
 
 
 # --- the core ----------------------------------------------------------------------------------

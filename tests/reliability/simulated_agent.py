@@ -78,10 +78,13 @@ class SimulatedOutbox(Outbox):
 
     # The signatures are the outbox's own business: these only stand before and after it.
     def append(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+        return self._faulty("append", lambda: Outbox.append(self, *given, **named))
+
+    def take_apart(self, sequence: int, bad: Sequence[tuple[bytes, str]]) -> None:
         try:
-            return self._faulty("append", lambda: Outbox.append(self, *given, **named))
+            self._faulty("take_apart", lambda: Outbox.take_apart(self, sequence, bad))
         except OutboxError:
-            # It may have been the bad lines of a record, which is then sent and parted once more.
+            # The record is then sent and parted once more.
             self._life.answered.clear()
             raise
 

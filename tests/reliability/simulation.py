@@ -34,7 +34,7 @@ BURST_EVERY_S: Final = 60.0
 LARGEST_BURST: Final = 8
 """Values come in bursts, so that commits, sendings and acknowledgements are under way together."""
 
-CAP_BYTES: Final = 2500
+CAP_BYTES: Final = 410_000
 """A cap of the outbox that an outage of minutes fills."""
 
 NODES: Final = {"opcua hall-1": ("press-1", "press-2"), "mqtt hall-2": ("pump-1", POISON_NODE)}

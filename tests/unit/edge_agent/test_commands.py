@@ -8,7 +8,7 @@ import pytest
 
 from edge_agent.__main__ import build_parser, main
 from edge_agent.outbox import Outbox
-from edge_agent.records import Misfit
+from edge_agent.records import Entry, Misfit
 from edge_agent.settings_file import SAMPLE_CONFIG
 
 LINE = (
@@ -101,8 +101,9 @@ def test_outbox_shows_what_waits_was_dropped_and_was_set_aside(
     assert main(["outbox", "--config", str(config)]) == 0
     empty = capsys.readouterr().out
     with Outbox(config.parent / "state" / "outbox.sqlite", 10**6) as outbox:
-        outbox.append(LINE, 1, [Misfit("mqtt hall-2 plant/x", "not JSON", b"\xff{")])
-        outbox.append(LINE, 1)
+        entry = Entry("raw", LINE, 1)
+        outbox.append([entry], [Misfit("mqtt hall-2 plant/x", "not JSON", b"\xff{")])
+        outbox.append([entry])
         outbox.set_aside((2,), "400 type conflict")
 
     assert main(["outbox", "--config", str(config)]) == 0

@@ -12,7 +12,7 @@ from edge_agent.reload import ReloadOutcome
 NOW = datetime.datetime(2026, 6, 1, 12, 0, tzinfo=datetime.UTC)
 
 
-def counts(**changed: int) -> OutboxCounts:
+def counts(**changed: Any) -> OutboxCounts:  # noqa: ANN401 - any field
     names = [field.name for field in dataclasses.fields(OutboxCounts)]
     return OutboxCounts(**{**dict.fromkeys(names, 0), **changed})
 
