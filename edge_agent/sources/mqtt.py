@@ -7,7 +7,6 @@ is dropped: messages are not acknowledged, and at last not read, until the broke
 """
 
 import asyncio
-import datetime
 import hashlib
 import logging
 import time
@@ -27,7 +26,6 @@ from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.sources.mqtt_families import Families
 from edge_agent.sources.mqtt_link import MqttLink
 from edge_agent.sources.mqtt_reading import Message, Reading
-from edge_agent.sources.mqtt_security import ending_words
 from edge_agent.sources.mqtt_sparkplug import Done
 from edge_agent.sources.mqtt_subscriptions import SubscriptionFile
 from edge_agent.sources.mqtt_words import SESSION_TAKEN_OVER, refused_topic_words
@@ -46,8 +44,6 @@ keeps to `RECEIVE_MAXIMUM` stops by itself; QoS 0 and some MQTT 3.1.1 brokers do
 
 TAKEN_OVER_PAUSE_S: Final = 30.0
 """Two clients of one name throw each other out at each connect; wait, so that a person sees it."""
-
-CERTIFICATE_CHECK_S: Final = 24 * 3600.0
 
 MAX_TOLD: Final = 100
 """Topics whose first bad message is logged; all of them are counted and set aside."""
@@ -87,7 +83,9 @@ class MqttSource:
         folder = None if self.state_dir is None else self.state_dir / "mqtt" / self.settings.name
         births = None if folder is None else folder / "births"
         self.families = Families(self.site, births, self.counters, self.settings.topics)
-        self._file = SubscriptionFile(None if folder is None else folder / "subscriptions.json")
+        path = None if folder is None else folder / "subscriptions.json"
+        session = f"{self.settings.host}:{self.settings.port} {self.client_id}"
+        self._file = SubscriptionFile(path, session)
 
     @property
     def name(self) -> str:
@@ -115,7 +113,6 @@ class MqttSource:
         link = MqttLink(self.settings, self.settings.name, self.client_id, self.counters)
         receiver = _Receiver(self, link, intake)
         try:
-            self._tell_certificates()
             has_session = await link.open(receiver.received)
             self._tell_session(link, is_kept=has_session)
             self._receiver = receiver
@@ -230,11 +227,6 @@ class MqttSource:
             logger.info("%s: the broker begins a new session for us", link.place)
         self._had_session = True
 
-    def _tell_certificates(self) -> None:
-        for words in ending_words(self.settings, datetime.datetime.now(datetime.UTC)):
-            self.counters.certificate_warnings += 1
-            logger.warning("%s: %s", self.name, words)
-
 
 @dataclass(slots=True)
 class _Receiver:
@@ -246,7 +238,6 @@ class _Receiver:
     is_proven: bool = False
     n_unacknowledged: int = 0
     n_bytes: int = 0
-    certificates_told_at_s: float = field(default_factory=time.monotonic)
 
     async def subscribe(
         self, left_over: Sequence[str], topics: Sequence[str] | None = None
@@ -315,9 +306,6 @@ class _Receiver:
         now_s = time.monotonic()
         self.done(self.source.families.tick(now_s))
         self._ask_for_births(now_s)
-        if now_s > self.certificates_told_at_s + CERTIFICATE_CHECK_S:
-            self.certificates_told_at_s = now_s
-            self.source._tell_certificates()
 
     def done(self, read: Sequence[Done]) -> None:
         """Deliver messages that have been read.

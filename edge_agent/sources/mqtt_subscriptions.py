@@ -21,9 +21,12 @@ class SubscriptionFile:
     ----------
     path : Path or None
         The file; None remembers nothing.
+    session : str
+        Broker and name of the session; what is known of another one does not count.
     """
 
     path: Path | None
+    session: str
     _known: tuple[str, ...] | None = None
 
     def left_over(self, wanted: Sequence[str]) -> list[str]:
@@ -54,7 +57,7 @@ class SubscriptionFile:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             beside = self.path.with_suffix(".new")
-            beside.write_text(json.dumps(list(filters)), encoding="utf-8")
+            beside.write_text(json.dumps({self.session: list(filters)}), encoding="utf-8")
             beside.replace(self.path)
         except OSError as error:
             logger.warning("%s can't be written: %s", self.path, error)
@@ -65,9 +68,9 @@ class SubscriptionFile:
         if self._known is None and self.path is not None:
             try:
                 document = json.loads(self.path.read_text(encoding="utf-8"))
-                self._known = tuple(str(one) for one in document)
+                self._known = tuple(str(one) for one in document.get(self.session, ()))
             except FileNotFoundError:
                 return ()
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, AttributeError) as error:
                 logger.warning("%s can't be read: %s; it is written anew", self.path, error)
         return self._known or ()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.telemetry.sparkplug import DataType, MetricToSend, encode_payload
 from tests.benchmarks.edge_recovery import broker_return_s
 from tests.integration.edge_fixtures import (
+    BASE_TIME_NS,
     Agent,
     Said,
     StandInStore,
@@ -25,6 +27,7 @@ from tests.integration.mqtt_fixtures import (
     machine_on,
     write_mqtt_config,
 )
+from tests.servers.launch import Address
 
 pytestmark = [pytest.mark.server("mosquitto"), pytest.mark.timeout(120)]
 
@@ -227,6 +230,69 @@ def test_topics_left_out_of_the_settings_are_unsubscribed_after_a_restart(
 
     assert "no longer subscribed to plant/+/old" in agent.said()
     assert " 0 misfits" in agent.said().splitlines()[-1]
+
+
+def test_new_topics_are_taken_on_sighup_while_the_others_flow(
+    broker: GuardedBroker, authority: Authority, store: StandInStore, tmp_path: Path
+) -> None:
+    mqtt, folder = security(broker, authority), tmp_path / "agent"
+    one = '[[mqtt.topics]]\ntopic = "plant/{machine}/telemetry"\n'
+    more = one + (
+        '[[mqtt.topics]]\ntopic = "plant/{machine}/{signal}"\nformat = "json"\n'
+        'value = "v"\ntime = "t"\ntime_unit = "ns"\npriority = "alarm"\n'
+    )
+    config = write_mqtt_config(folder, store.url, mqtt, one)
+    with agent_of(config) as agent, machine_on(broker.port, authority) as machine:
+        start(agent)
+        for number in range(300):
+            machine.say()
+            if number == 100:
+                write_mqtt_config(folder, store.url, mqtt, more)
+                os.kill(agent.pid, signal.SIGHUP)
+        wait_until("taken", lambda: "changed, 1 of 1 topics subscribed" in agent.said())
+        told = {"v": 4.5, "t": BASE_TIME_NS}
+        machine.publish("plant/pump-02/load_pct", told)
+        machine.said.samples.append(("pump-02", "load_pct", BASE_TIME_NS, 4.5, 0))
+        assert_all_arrived(machine.said, store)
+        assert agent.stop() == 0, agent.said()
+
+    assert agent.said().count("connected, ") == 1
+
+
+def test_kill_in_mid_stream_loses_no_sparkplug_value_that_a_broker_holds(
+    mosquitto_server: Address, store: StandInStore, tmp_path: Path
+) -> None:
+    group = tmp_path.name
+    config = write_mqtt_config(
+        tmp_path / "agent",
+        store.url,
+        f"port = {mosquitto_server.port}\nclient_id = '{group}'",
+        f'[[mqtt.topics]]\ntopic = "spBv1.0/{group}"\nformat = "sparkplug"\n',
+    )
+    said: set[tuple[str, str, int, float]] = set()
+    with agent_of(config) as agent, machine_on(mosquitto_server.port) as machine:
+        start(agent)
+
+        def say(kind: str, n: int, seq: int) -> None:
+            name = "flow_m3_h" if kind == "NBIRTH" else None
+            sent = MetricToSend(DataType.DOUBLE, float(n), name, 3, 1_700_000_000_000 + n)
+            body = encode_payload([sent], timestamp_ms=1_700_000_000_000 + n, seq=seq % 256)
+            machine.publish(f"spBv1.0/{group}/{kind}/line-2", body)
+            said.add(("line-2", "flow_m3_h", (1_700_000_000_000 + n) * 1_000_000, float(n)))
+
+        say("NBIRTH", 0, 0)
+        births = tmp_path / "agent" / "state" / "mqtt" / "hall-2" / "births"
+        wait_until("births on disk", lambda: any(births.glob("*.json")))
+        for n in range(1, 601):
+            say("NDATA", n, n)
+            if n % 200 == 100:
+                agent.kill()
+                agent.start()
+
+        wait_until("all of it", lambda: said <= {sample[:4] for sample in store.samples}, 40)
+        assert agent.stop() == 0, agent.said()
+
+    assert " 0 faults" in agent.said().splitlines()[-1]
 
 
 def test_data_flow_again_soon_after_the_brokers_return(tmp_path: Path) -> None:
