@@ -82,8 +82,8 @@ def mosquitto(folder: Path) -> Iterator[Address]:
 
 
 @contextlib.contextmanager
-def influxd(folder: Path) -> Iterator[HttpServer]:
-    """Start InfluxDB 1.x."""
+def influxd(folder: Path, *, is_guarded: bool = False) -> Iterator[HttpServer]:
+    """Start InfluxDB 1.x; a guarded one asks for a user, of whom there is none at first."""
     port, rpc_port = free_port(), free_port()
     config = folder / "influxdb.conf"
     config.write_text(
@@ -99,6 +99,7 @@ query-log-enabled = false
 [http]
 bind-address = "127.0.0.1:{port}"
 log-enabled = false
+auth-enabled = {str(is_guarded).lower()}
 [monitor]
 store-enabled = false
 """

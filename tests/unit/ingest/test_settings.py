@@ -20,6 +20,7 @@ from ingest.settings import (
     TlsSettings,
     load_settings,
 )
+from ingest.settings_mqtt import MqttReceiverSettings
 
 SAMPLE = SAMPLE_CONFIG.read_text(encoding="utf-8")
 
@@ -61,11 +62,13 @@ def test_the_sample_explains_every_option() -> None:
         table["store"]["kind"]: table["store"] for table in other_tables() if "store" in table
     }
     (tls,) = (table["tls"] for table in other_tables() if "tls" in table)
+    (mqtt,) = (table["mqtt"] for table in other_tables() if "mqtt" in table)
 
     def options(model: type[BaseModel]) -> set[str]:
         return set(model.model_fields)
 
-    assert set(document) | {"tls"} == options(IngestSettings)
+    assert set(document) | {"tls", "mqtt"} == options(IngestSettings)
+    assert set(mqtt) == options(MqttReceiverSettings)
     assert set(document["store"]) == options(DuckDBSettings)
     assert set(document["quarantine"]) == options(QuarantineSettings)
     assert set(tables["influx1"]) == options(Influx1Settings)
@@ -168,3 +171,26 @@ def test_white_space_around_a_secret_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(" s3cret \n")
 
     assert read_secret(tmp_path / "secret") == "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            'host = "broker.example.com"',
+            "mqtt.tls_ca_file: missing, but broker.example.com is another machine; name the file "
+            "with the certificate of the broker's authority so that the connection is encrypted",
+        ),
+        (
+            'host = "127.0.0.1"\nuser = "ingest"',
+            "mqtt.password_file: missing beside user; give both, or neither",
+        ),
+        ('host = "127.0.0.1"\nhots = "x"', "mqtt.hots: unknown key; did you mean host?"),
+        ('host = "127.0.0.1"\nshare = "a/b"', "mqtt.share: 'a/b' can't be used"),
+    ],
+)
+def test_a_mistake_about_the_broker_is_told(tmp_path: Path, lines: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, f"{LEAST}[mqtt]\n{lines}\n")
+
+    assert f"ingest.toml, {said}" in str(caught.value)
