@@ -1,5 +1,6 @@
 """Slow twins of the detectors of `analytics.signals`: one series, one sample at a time."""
 
+import itertools
 import math
 from collections import deque
 
@@ -120,3 +121,67 @@ def regime_of(regimes: Regimes, sample: list[float]) -> int:
         for centre in regimes.centres.tolist()
     ]
     return distances.index(min(distances))
+
+
+def nearest_distances(x: list[float], width: int, *, is_causal: bool) -> list[float]:
+    """The matrix profile, pair by pair."""
+    windows = [x[start : start + width] for start in range(len(x) - width + 1)]
+
+    def shape(window: list[float]) -> list[float] | None:
+        if not all(math.isfinite(v) for v in window):
+            return None
+        mean = math.fsum(window) / width
+        spread = math.sqrt(math.fsum((v - mean) ** 2 for v in window) / width)
+        size = max(abs(v) for v in window)
+        if spread <= 1e-9 * max(size, 1e-30):
+            return [0.0] * width
+        return [(v - mean) / spread for v in window]
+
+    shapes = [shape(window) for window in windows]
+    out = []
+    for i, own in enumerate(shapes):
+        found = []
+        for j, other in enumerate(shapes):
+            gap = i - j if is_causal else abs(i - j)
+            if own is None or other is None or gap < width // 2:
+                continue
+            if not any(own) or not any(other):
+                found.append(0.0 if own == other else math.sqrt(2 * width))
+                continue
+            found.append(math.dist(own, other))
+        out.append(min(found, default=math.nan))
+    return out
+
+
+def sensor_fault(series: list[list[float]], signal: int, centre: float, scale: float,
+                 noise: float, others: list[float]) -> str:  # fmt: skip
+    """The worst fault of one sensor of one machine, with the standing settings.
+
+    `others` are the distances of the other signals' medians from their usual.
+    """
+    x = series[signal]
+    present = [v for v in x if math.isfinite(v)]
+    if len(present) < 0.2 * len(x):
+        return "silent"
+    if len(x) >= 12 and all(v == x[-1] for v in x[-12:]) and noise > 0:
+        return "flat line"
+    moved = abs((sorted(present)[len(present) // 2] - centre) / scale)
+    if len(present) % 2 == 0:
+        low, high = sorted(present)[len(present) // 2 - 1 : len(present) // 2 + 1]
+        moved = abs(((low + high) / 2 - centre) / scale)
+    if moved > 60:
+        return "out of range"
+    steps = sorted(abs(b - a) for a, b in itertools.pairwise(x) if math.isfinite(b - a))
+    middle = (steps[(len(steps) - 1) // 2] + steps[len(steps) // 2]) / 2
+    if 1.4826 * middle > 4 * noise:
+        return "noise"
+    z = [(v - centre) / scale for v in x]
+    spikes = sum(
+        min(abs(b - a), abs(b - c)) > 10 and abs(c - a) < 5
+        for a, b, c in zip(z[:-2], z[1:-1], z[2:], strict=True)
+    )
+    if spikes >= 3:
+        return "spikes"
+    if moved > 6 and max(others) < 2:
+        return "drift alone"
+    return "none"
