@@ -7,7 +7,8 @@ readers must treat as bad. Coming back, here and in our own receiver, it has no 
 `Quality.BAD`, whatever value stands beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -40,13 +41,23 @@ def bodies_of(batch: TelemetryBatch) -> Iterator[bytes]:
     """
     batch = one_of_each(batch)
     for start in range(0, len(batch), _SAMPLES_PER_REQUEST):
-        body = encode_lines(
+        body = _encoder()(
             batch.take(np.arange(start, min(start + _SAMPLES_PER_REQUEST, len(batch))))
         )
         # Only in a line without a value does a space stand before the quality.
         yield body.replace(
             f" quality={int(Quality.BAD)}i ".encode(), f" quality={BAD_WITHOUT_VALUE}i ".encode()
         )
+
+
+@cache
+def _encoder() -> Callable[[TelemetryBatch], bytes]:
+    """Take Arrow where it is installed, as on a server; it is loaded only when it is needed."""
+    try:
+        from ingest.adapters.arrow_lines import encode_lines_with_arrow
+    except ImportError:
+        return encode_lines
+    return encode_lines_with_arrow
 
 
 def batch_from_columns(

@@ -71,16 +71,48 @@ def encode_lines(batch: TelemetryBatch) -> bytes:
     >>> print(encode_lines(batch).decode(), end="")
     telemetry,site=mill-7,machine=press-04,signal=vibration_mm_s value=2.31,quality=0i 1700000000
     """
-    heads = _heads_of(batch.series)
-    fault = _unwritable(batch, heads)
-    if fault is not None:
-        raise LineProtocolError(fault)
+    check_writable(batch)
     if len(batch) <= FEW:
         return _few_lines(batch)
+    heads = _heads_of(batch.series)
     return b"".join(
         _block_of_lines(batch, slice(begin, begin + BLOCK), heads)
         for begin in range(0, len(batch), BLOCK)
     )
+
+
+def check_writable(batch: TelemetryBatch) -> None:
+    """See that a batch can be written as line protocol.
+
+    Parameters
+    ----------
+    batch : TelemetryBatch
+        The batch.
+
+    Raises
+    ------
+    LineProtocolError
+        If a name that is used is not legal, a value is infinite, or a quality is not a `Quality`.
+    """
+    fault = _unwritable(batch, _heads_of(batch.series))
+    if fault is not None:
+        raise LineProtocolError(fault)
+
+
+def head_of(series: Series) -> str:
+    """Write what stands before the fields of a line.
+
+    Parameters
+    ----------
+    series : Series
+        With legal names.
+
+    Returns
+    -------
+    str
+        Measurement, tags and a space.
+    """
+    return f"{MEASUREMENT},site={series.site},machine={series.machine},signal={series.signal} "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,14 +142,10 @@ def _heads_of(series: tuple[Series, ...]) -> _Heads:
                     f"_ . - , at most 64, beginning with a letter or digit"
                 )
                 break
-    texts = [b"" if row in faults else _head(one).encode() for row, one in enumerate(series)]
+    texts = [b"" if row in faults else head_of(one).encode() for row, one in enumerate(series)]
     width = max(map(len, texts), default=0)
     table = np.array(texts, dtype=f"S{max(width, 1)}")
     return _Heads(table.view(np.uint8).reshape(len(texts), max(width, 1)), faults)
-
-
-def _head(series: Series) -> str:
-    return f"{MEASUREMENT},site={series.site},machine={series.machine},signal={series.signal} "
 
 
 def _few_lines(batch: TelemetryBatch) -> bytes:
@@ -128,7 +156,7 @@ def _few_lines(batch: TelemetryBatch) -> bytes:
         batch.source_time_ns.tolist(),
         strict=True,
     )
-    heads = {row: _head(batch.series[row]) for row in set(batch.series_index.tolist())}
+    heads = {row: head_of(batch.series[row]) for row in set(batch.series_index.tolist())}
     lines = [
         f"{heads[row]}value={value!r},{_QUALITY_TEXT[quality]}{time_ns}\n"
         if value == value  # false for nan only, and the cheapest such test
