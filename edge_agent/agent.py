@@ -48,9 +48,7 @@ async def run_agent(settings: Settings, config: Path, outbox: Outbox) -> None:
             retry_max_s=settings.uplink.retry_max_s,
         ),
         outbox,
-        lambda lane: make_uplink(
-            settings, lane, lambda: str(getattr(outbox, "outbox_id", "first"))
-        ),
+        lambda lane: make_uplink(settings, lane, lambda: outbox.outbox_id),
         [make_source(settings, name, counters) for name in names],
         counters,
     )

@@ -91,6 +91,7 @@ class UplinkLane:
                 record.sequence,
                 len(record.body),
                 record.n_samples,
+                record.priority,
                 n_lines=_n_lines(record.body),
             )
             for record in records
