@@ -3,18 +3,38 @@
 The broker half: Mosquitto with TLS and client certificates is ended in an orderly way and started
 again after pauses from half a second to twelve, so that the agent's own pauses have grown. The
 clock starts when the broker listens; it stops when the store has a value published after that.
+
+The alarm half: 72 h of 1,000 values a second wait in the outbox and drain into a real InfluxDB,
+live values go on coming, and every half second there is an alarm; its latency ends when InfluxDB
+itself shows it. The same once more with a store that never answers a request of raw values.
 """
 
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
+from edge_agent.settings_uplink import UplinkSettings
 from tests.benchmarks.common import Target, report
 from tests.integration.edge_fixtures import StandInStore, agent_of, wait_until
 from tests.integration.mqtt_fixtures import Authority, GuardedBroker, machine_on, write_mqtt_config
+from tests.reliability.alarm_drain import (
+    N_SERIES,
+    HangingStore,
+    alarms_seen_in_influxdb,
+    drain,
+    fill,
+)
+from tests.servers.launch import influxd
 
 BROKER_AWAY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
+BACKLOG_H = 72.0
+DRAIN_S = 60.0
+HANGING_S = 45.0
+"""Longer than a request may hang, so that it is tried again meanwhile."""
+
 TOPICS = '[[mqtt.topics]]\ntopic = "plant/{machine}/telemetry"\n'
 
 
@@ -49,6 +69,36 @@ def broker_return_s(folder: Path, away_s: tuple[float, ...] = BROKER_AWAY_S) -> 
     return took
 
 
+def alarms_first(folder: Path, figures: dict[str, float], targets: list[Target]) -> None:
+    """Alarms while 72 h drain, and while the request of the backlog hangs."""
+    begun_s = time.monotonic()
+    n_backlog = fill(folder / "outbox.sqlite", BACKLOG_H)
+    print(f"{n_backlog} samples in the outbox, written in {time.monotonic() - begun_s:.0f} s")
+    (folder / "influxd").mkdir()
+    with influxd(folder / "influxd") as server:
+        query = urllib.parse.urlencode({"q": 'CREATE DATABASE "alarms"'}).encode()
+        urllib.request.urlopen(f"{server.url}/query", query, timeout=30).close()
+        uplink = UplinkSettings(url=server.url, write_api="influxdb1", bucket="alarms")
+        with alarms_seen_in_influxdb(server.url, "alarms") as seen:
+            drained = drain(folder / "outbox.sqlite", n_backlog, uplink, seen, DRAIN_S)
+    store = HangingStore()
+    (folder / "token").write_text("t")
+    uplink = UplinkSettings(url=store.url, token_file=folder / "token")
+    hung = drain(folder / "outbox.sqlite", n_backlog, uplink, lambda: dict(store.seen), HANGING_S)
+    store.close()
+    figures["alarm_latency_draining_longest_s"] = round(max(drained.latency_s), 2)
+    figures["alarm_latency_hanging_longest_s"] = round(max(hung.latency_s), 2)
+    figures["n_alarms"] = float(len(drained.latency_s) + len(hung.latency_s))
+    figures["drain_rate_per_live_rate"] = round(drained.drained_per_s / N_SERIES, 1)
+    targets.append(("alarm_latency_draining_longest_s", "<=", 5.0))
+    targets.append(("alarm_latency_hanging_longest_s", "<=", 5.0))
+    targets.append(("drain_rate_per_live_rate", ">=", 20.0))
+    print(f"alarms while it drains at {drained.drained_per_s:.0f} samples/s:")
+    print(f"  {len(drained.latency_s)} alarms, {max(drained.latency_s):.2f} s at the longest")
+    print("alarms while the request of the backlog hangs:")
+    print(f"  {len(hung.latency_s)} alarms, {max(hung.latency_s):.2f} s at the longest")
+
+
 def run(data: Path) -> dict[str, Any]:
     """Measure; needs no real data."""
     figures: dict[str, float] = {}
@@ -61,4 +111,6 @@ def run(data: Path) -> dict[str, Any]:
     print("data again after the broker's return:")
     for pause_s, seconds in zip(BROKER_AWAY_S, took, strict=True):
         print(f"  away for {pause_s:5.1f} s: {seconds:5.2f} s")
+    with tempfile.TemporaryDirectory() as place:
+        alarms_first(Path(place), figures, targets)
     return report("edge_recovery", figures, targets=targets)
