@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from edge_agent.commands import check, keys, outbox, run, sample_config, status
+from edge_agent.commands import browse, check, keys, outbox, run, sample_config, status, trust
 from edge_agent.commands.shared import EXIT_FAILURE, EXIT_OK, EXIT_SETTINGS
 from edge_agent.errors import EdgeError, SettingsError
 
@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Begin with `staybolt-edge sample-config > edge.toml`, then `check`, then `run`.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, status, check, keys, sample_config, outbox):
+    for command in (run, status, check, browse, trust, keys, sample_config, outbox):
         command.add_to(commands)
     return parser
 

@@ -78,7 +78,7 @@ def trusted_certificates(folder: Path) -> list[x509.Certificate]:
             "the server's certificate into it"
         )
         raise SettingsError(msg) from error
-    return [certificate for path in paths for certificate in _certificates_in(path)]
+    return [certificate for path in paths for certificate in certificates_in(path)]
 
 
 def check_server(
@@ -118,11 +118,11 @@ def check_server(
     if shown not in {
         trusted.fingerprint(hashes.SHA256()) for trusted in trusted_certificates(folders.trusted)
     }:
-        kept = _keep_rejected(certificate, folders.rejected)
+        kept = keep_rejected(certificate, folders.rejected)
         msg = (
             f"{source} shows a certificate that is not trusted ({describe(certificate)}); if it is "
-            f"the right server, copy {kept} to {folders.trusted}, if not, somebody else answers "
-            "at its address"
+            f"the right server, copy {kept} to {folders.trusted} (`staybolt-edge trust accept "
+            f"{shown.hex()[:16]}` does it), if not, somebody else answers at its address"
         )
         raise UntrustedServerError(msg)
     if now > certificate.not_valid_after_utc:
@@ -182,7 +182,19 @@ def first_of_chain(der: bytes) -> bytes:
     return der[: int.from_bytes(der[2:4], "big") + 4]
 
 
-def _certificates_in(path: Path) -> Iterator[x509.Certificate]:
+def certificates_in(path: Path) -> Iterator[x509.Certificate]:
+    """Read the certificates in a file.
+
+    Parameters
+    ----------
+    path : Path
+        DER or PEM; something else is logged and passed over.
+
+    Yields
+    ------
+    x509.Certificate
+        One or more.
+    """
     if path.suffix.lower() not in CERTIFICATE_ENDINGS:
         return
     try:
@@ -195,7 +207,21 @@ def _certificates_in(path: Path) -> Iterator[x509.Certificate]:
         logger.warning("%s is not a certificate (%s); it is passed over", path, error)
 
 
-def _keep_rejected(certificate: x509.Certificate, folder: Path) -> Path:
+def keep_rejected(certificate: x509.Certificate, folder: Path) -> Path:
+    """Keep a certificate that is not trusted, for a person to look at.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        What was shown.
+    folder : Path
+        Where to keep it; a folder that is full keeps no more.
+
+    Returns
+    -------
+    Path
+        Its file.
+    """
     path = folder / f"{certificate.fingerprint(hashes.SHA256()).hex()[:16]}.der"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
