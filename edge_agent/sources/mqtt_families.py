@@ -14,7 +14,8 @@ from edge_agent.sources.mqtt_json import MappedJsonReader
 from edge_agent.sources.mqtt_lines import LinesReader
 from edge_agent.sources.mqtt_payload import OwnJsonReader
 from edge_agent.sources.mqtt_reading import Message, Reader, Reading, topic_pattern
-from edge_agent.sources.mqtt_sparkplug import Done, SparkplugReader, sparkplug_place
+from edge_agent.sources.mqtt_sparkplug import Done, SparkplugReader
+from edge_agent.sources.sparkplug_node import sparkplug_place
 
 logger = logging.getLogger(__name__)
 

@@ -31,6 +31,8 @@ from edge_agent.sources.mqtt_words import (
     failure_words,
     lost_words,
     refused_connection_words,
+    shorter_words,
+    weaker_words,
 )
 
 logger = logging.getLogger(__name__)
@@ -183,7 +185,11 @@ class MqttLink:
             codes = await self._answer(self._client.subscribe([(t, options) for t in topics]))
         else:
             codes = await self._answer(self._client.subscribe([(topic, 1) for topic in topics]))
-        return {topic: code for topic, code in zip(topics, codes, strict=False) if code.is_failure}
+        answers = list(zip(topics, codes, strict=False))
+        weaker = [topic for topic, code in answers if code.value == 0]
+        if weaker:
+            logger.warning("%s: %s", self.place, weaker_words(weaker))
+        return {topic: code for topic, code in answers if code.is_failure}
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         """Ask for topics no longer.
@@ -340,13 +346,21 @@ class MqttLink:
         self._loop.call_soon(self._guarded, self._read)
 
     def _connected(
-        self, _c: object, _d: object, flags: paho.ConnectFlags, code: ReasonCode, _p: object
+        self,
+        _c: object,
+        _d: object,
+        flags: paho.ConnectFlags,
+        code: ReasonCode,
+        told: Properties | None,
     ) -> None:
         if code.is_failure:
             self._end(refused_connection_words(code))
         elif not self._accepted.done():
             self.is_up = True
             self._accepted.set_result(flags.session_present)
+            kept_s = getattr(told, "SessionExpiryInterval", SESSION_EXPIRY_S)
+            if kept_s < SESSION_EXPIRY_S and not self._is_trial:
+                logger.warning("%s: %s", self.place, shorter_words(kept_s))
 
     def _disconnected(
         self, _c: object, _d: object, flags: paho.DisconnectFlags, code: ReasonCode, _p: object

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,16 @@ from edge_agent.errors import PayloadError
 from edge_agent.settings_mqtt import SPARKPLUG_ROOT, MqttSignalSettings, MqttTopicSettings
 from edge_agent.sources.mqtt_reading import Message, Reading, joined, split_by_priority
 from edge_agent.sources.sparkplug_births import BirthFiles, Births, Wanted
-from edge_agent.sources.sparkplug_node import KINDS, Arrived, Decided, EdgeNode, Kind
+from edge_agent.sources.sparkplug_node import Arrived, Decided, EdgeNode, Place
 from ingest.errors import SparkplugError
-from ingest.telemetry import Quality, Series, TelemetryBatch, is_legal_name, unit_of
+from ingest.telemetry import (
+    UNIT_BY_SUFFIX,
+    Quality,
+    Series,
+    TelemetryBatch,
+    is_legal_name,
+    unit_of,
+)
 from ingest.telemetry.sparkplug import (
     WHY_UNUSABLE,
     DataType,
@@ -37,16 +44,8 @@ MAX_DEVICES: Final = 10_000
 
 _NS_PER_MS: Final = 1_000_000
 _OWN_NAMES: Final = ("Node Control/", "Device Control/", "Node Info/", "Properties/")
+_UNITS: Final = frozenset(UNIT_BY_SUFFIX.values()) - {"1"}
 _NO_TELEMETRY: Final = frozenset(kind for kind in DataType if kind > DataType.BOOLEAN)
-
-
-class Place(NamedTuple):
-    """What the topic of a Sparkplug message says."""
-
-    kind: Kind
-    group: str
-    node: str
-    device: str
 
 
 class Done(NamedTuple):
@@ -293,7 +292,7 @@ class SparkplugReader:
             list(zip(metrics.names, metrics.aliases, metrics.datatype.tolist(), strict=True))
         )
         known.is_to_be_saved = True
-        faults = list(self._not_taken(place, metrics))
+        faults = [*self._not_taken(place, metrics), *self._wrong_units(births, metrics)]
         batch, priority_of, wrong = self._samples(births, metrics, is_doubtful=False)
         parts = split_by_priority(batch, self.settings.priority, priority_of)
         return Reading(parts, joined([*faults, *wrong]))
@@ -316,6 +315,19 @@ class SparkplugReader:
                 yield f"{name} {WHY_UNUSABLE[Unusable.NO_NUMBER]}"
             else:
                 yield f"{name!r} ends in no known unit; name it in [[mqtt.topics.signals]]"
+
+    def _wrong_units(self, births: Births, metrics: Metrics) -> Iterator[str]:
+        """Say where a birth tells another unit than the signal's name."""
+        for row, told in metrics.properties.items():
+            metric, unit = births.by_name.get(metrics.names[row]), told.get("engUnit")
+            if metric is None or metric.wanted is None or unit not in _UNITS:
+                continue
+            signal = metric.wanted.series.signal
+            if unit != unit_of(signal):
+                yield (
+                    f"{metric.name} is in {unit}, and {signal} in {unit_of(signal)}; correct the "
+                    "signal's name (its values are kept)"
+                )
 
     def _data(
         self, known: _Known, place: Place, payload: Payload, *, is_doubtful: bool
@@ -374,30 +386,3 @@ class SparkplugReader:
             if metric.wanted is not None
         }
         return Reading(split_by_priority(batch, self.settings.priority, priority_of))
-
-
-def sparkplug_place(topic: str) -> Place | None:
-    """Read a topic of Sparkplug B.
-
-    Parameters
-    ----------
-    topic : str
-        Topic of a message.
-
-    Returns
-    -------
-    Place or None
-        None for commands, for STATE, and for topics that are none of Sparkplug's.
-
-    Examples
-    --------
-    >>> sparkplug_place("spBv1.0/plant/DDATA/line-2/press-04")
-    Place(kind='DDATA', group='plant', node='line-2', device='press-04')
-    """
-    levels = topic.split("/")
-    if len(levels) not in {4, 5} or levels[0] != SPARKPLUG_ROOT or levels[2] not in KINDS:
-        return None
-    device = levels[4] if len(levels) == 5 else ""
-    if (levels[2][0] == "D") != bool(device) or not levels[1] or not levels[3]:
-        return None
-    return Place(cast("Kind", levels[2]), levels[1], levels[3], device)

@@ -1,6 +1,7 @@
 """What a broker answers, in words for a person on call: what it means and how to mend it."""
 
 import ssl
+from collections.abc import Sequence
 from typing import Final
 
 from paho.mqtt.reasoncodes import ReasonCode
@@ -67,6 +68,44 @@ def refused_topic_words(topic: str, code: ReasonCode) -> str:
     """
     remedy = _SUBSCRIBE_REMEDY.get(code.value, _SUBSCRIBE_REMEDY[0x87])
     return f"topic {topic}: {code}; {remedy}"
+
+
+def weaker_words(topics: Sequence[str]) -> str:
+    """Say that topics were granted with quality of service 0 only.
+
+    Parameters
+    ----------
+    topics : sequence of str
+        Their filters.
+
+    Returns
+    -------
+    str
+        Consequence and remedy.
+    """
+    return (
+        f"the broker grants QoS 0 only for {', '.join(topics)}: what is published while the agent "
+        "is away is lost; let the broker grant QoS 1"
+    )
+
+
+def shorter_words(kept_s: int) -> str:
+    """Say that the broker keeps our session for less time than we asked for.
+
+    Parameters
+    ----------
+    kept_s : int
+        How long it does. [s]
+
+    Returns
+    -------
+    str
+        Consequence and remedy.
+    """
+    return (
+        f"the broker keeps our session for {kept_s} s only: after a longer absence, what was "
+        "published meanwhile is lost; raise its session expiry"
+    )
 
 
 def refused_connection_words(code: ReasonCode) -> str:

@@ -12,7 +12,9 @@ References
 """
 
 from dataclasses import dataclass, field
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
+
+from edge_agent.settings_mqtt import SPARKPLUG_ROOT
 
 N_NUMBERS: Final = 256
 """Sequence numbers run from 0 to 255 and begin again."""
@@ -30,6 +32,15 @@ KINDS: Final[frozenset[str]] = frozenset({"NBIRTH", "NDEATH", "NDATA", "DBIRTH",
 """Messages that a node sends; commands and STATE are for others."""
 
 Ticket = TypeVar("Ticket")
+
+
+class Place(NamedTuple):
+    """What the topic of a Sparkplug message says."""
+
+    kind: Kind
+    group: str
+    node: str
+    device: str
 
 
 class Arrived(NamedTuple, Generic[Ticket]):
@@ -215,3 +226,30 @@ class EdgeNode(Generic[Ticket]):
     def _missed(self, n_messages: int) -> None:
         self.n_missed += n_messages
         self.is_doubtful = True
+
+
+def sparkplug_place(topic: str) -> Place | None:
+    """Read a topic of Sparkplug B.
+
+    Parameters
+    ----------
+    topic : str
+        Topic of a message.
+
+    Returns
+    -------
+    Place or None
+        None for commands, for STATE, and for topics that are none of Sparkplug's.
+
+    Examples
+    --------
+    >>> sparkplug_place("spBv1.0/plant/DDATA/line-2/press-04")
+    Place(kind='DDATA', group='plant', node='line-2', device='press-04')
+    """
+    levels = topic.split("/")
+    if len(levels) not in {4, 5} or levels[0] != SPARKPLUG_ROOT or levels[2] not in KINDS:
+        return None
+    device = levels[4] if len(levels) == 5 else ""
+    if (levels[2][0] == "D") != bool(device) or not levels[1] or not levels[3]:
+        return None
+    return Place(cast("Kind", levels[2]), levels[1], levels[3], device)

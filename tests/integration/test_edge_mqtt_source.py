@@ -18,6 +18,7 @@ from edge_agent.records import Misfit, Priority
 from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.sources import mqtt
 from edge_agent.sources.mqtt import PAUSE_MESSAGES, MqttSource
+from edge_agent.sources.mqtt_link import RECEIVE_MAXIMUM
 from ingest.telemetry import TelemetryBatch
 from tests.servers.launch import Address
 
@@ -153,7 +154,7 @@ def test_a_disk_that_does_not_keep_up_makes_the_broker_wait_and_nothing_is_dropp
     held, arrived = asyncio.run(run())
     sender.close()
 
-    assert held <= PAUSE_MESSAGES
+    assert held <= (RECEIVE_MAXIMUM if protocol == "5" else PAUSE_MESSAGES)
     assert arrived == set(range(1, n_messages + 1))
 
 
@@ -252,7 +253,7 @@ async def answer_of(
         try:
             await say(reader, writer)
             await writer.drain()
-            await asyncio.sleep(0.2)
+            await reader.read()
         finally:
             writer.close()
 
@@ -316,6 +317,22 @@ def test_a_broker_that_refuses_every_topic_is_told() -> None:
         writer.write(bytes([0x90, 4, 0, 1, 0, 0x97]))
 
     assert "the broker refuses every topic" in asyncio.run(answer_of(say))
+
+
+def test_a_broker_that_promises_less_than_was_asked_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        # Session expiry (property 17): an hour.
+        writer.write(bytes([0x20, 8, 0, 0, 5, 17, 0, 0, 0x0E, 0x10]))
+        await reader.read(1000)
+        writer.write(bytes([0x90, 4, 0, 1, 0, 0]) + disconnect(0x8B))
+
+    asyncio.run(answer_of(say))
+
+    assert "keeps our session for 3600 s only" in caplog.text
+    assert "grants QoS 0 only for x/+/t" in caplog.text
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 100])

@@ -11,7 +11,8 @@ from edge_agent.errors import PayloadError
 from edge_agent.settings_mqtt import MqttTopicSettings
 from edge_agent.sources.mqtt_families import Families
 from edge_agent.sources.mqtt_reading import Message
-from edge_agent.sources.mqtt_sparkplug import Done, sparkplug_place
+from edge_agent.sources.mqtt_sparkplug import Done
+from edge_agent.sources.sparkplug_node import sparkplug_place
 from ingest.telemetry import Quality
 from ingest.telemetry.sparkplug import DataType, MetricToSend, encode_payload
 
@@ -161,6 +162,23 @@ def test_what_is_no_number_is_named_once_and_set_aside() -> None:
     assert plant.faults == [
         "serial is no number (text, a date, a dataset, a template or bytes); 'speed' ends in no "
         "known unit; name it in [[mqtt.topics.signals]]"
+    ]
+
+
+def test_a_birth_that_tells_another_unit_than_the_signal_is_told() -> None:
+    plant = Plant()
+
+    rows = plant.say(
+        "NBIRTH",
+        metric(1.0, name="oil_temperature_c", properties={"engUnit": "K"}),
+        metric(1.0, name="system_pressure_bar", properties={"engUnit": "bar"}),
+        metric(1.0, name="flow_m3_h", properties={"engUnit": "cubic metres"}),
+    )
+
+    assert len(rows) == 3
+    assert plant.faults == [
+        "oil_temperature_c is in K, and oil_temperature_c in °C; correct the signal's name (its "
+        "values are kept)"
     ]
 
 
