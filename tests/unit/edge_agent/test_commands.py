@@ -123,7 +123,9 @@ def test_every_command_and_option_explains_itself() -> None:
         for name, parser in build_parser()._subparsers._group_actions[0].choices.items()  # type: ignore[union-attr]  # argparse has no other way
     }
 
-    assert set(helps) == {"run", "status", "check", "keys", "sample-config", "outbox"}
+    assert set(helps) == {
+        "run", "status", "check", "browse", "trust", "keys", "sample-config", "outbox",
+    }  # fmt: skip
     for name, text in helps.items():
         assert len(text.split()) > 12, name
 
