@@ -8,6 +8,7 @@
     ├── SparkplugError        bytes are no Sparkplug B payload (also a ValueError)
     ├── StoreUnavailableError the store can't be reached or did not answer: try again later
     ├── StoreRejectedError    the store answered that it will never take this data
+    ├── CopyError             a store does not give back what was copied into it
     ├── QuarantineError       lines could not be set aside, or the quarantine can't be read
     └── SettingsError         a settings file can't be used as it is (also a ValueError)
 """
@@ -19,6 +20,10 @@ class IngestError(Exception):
 
 class BatchError(IngestError, ValueError):
     """Columns of a batch do not fit together."""
+
+
+class CopyError(IngestError):
+    """A store does not give back what was copied into it, or the notes are of another copy."""
 
 
 class LineProtocolError(IngestError, ValueError):
