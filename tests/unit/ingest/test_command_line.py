@@ -17,7 +17,7 @@ import urllib3
 from ingest.__main__ import main
 from ingest.adapters.duckdb_store import DuckDBStore
 from ingest.quarantine import Quarantine
-from ingest.telemetry import RejectedLine, Series
+from ingest.telemetry import RejectedLine, Series, TelemetryBatch
 
 TOKEN = "6f1c" * 8
 START_TIMEOUT_S = 30.0
@@ -189,3 +189,25 @@ def test_help_teaches_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None
 
     assert ended.value.code == 0
     assert "Begin with `staybolt-ingest" in capsys.readouterr().out
+
+
+def test_samples_are_copied_from_one_settings_file_to_another_and_compared(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = config.with_name("other.toml")
+    other.write_text(CONFIG.replace("telemetry.duckdb", "other.duckdb"))
+    flow = Series("mill-7", "pump-01", "flow_m3_h")
+    batch = TelemetryBatch.of([flow], [0, 0, 0], [10**18, 2 * 10**18, 5], [1.0, 2.0, 3.0], [0] * 3)
+    with DuckDBStore(config.parent / "telemetry.duckdb") as store:
+        store.write(batch)
+    command = ["copy", "--config", str(config), "--to", str(other)]
+    notes = ["--notes", str(config.parent / "notes")]
+
+    code = main([*command, *notes, "--since", "1970-01-02"])
+
+    assert code == 0
+    assert "2 samples are in both stores" in capsys.readouterr().out
+    with DuckDBStore(config.parent / "other.duckdb") as store:
+        assert store.read([flow], 0, 3 * 10**18).value.tolist() == [1.0, 2.0]
+    assert main([*command, *notes]) == 1
+    assert "belongs to a copy of other series or times" in capsys.readouterr().err
