@@ -15,6 +15,7 @@
 # Further options: --python PROGRAM (default python3), --root DIR (install into a folder that is not
 # this system's root, for an image or a test: no user is made and no service is touched).
 set -eu
+umask 022
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 source_tree=$(CDPATH='' cd -- "$here/../.." && pwd)
@@ -94,6 +95,9 @@ fill() { # the environment $1
 }
 
 try_release() { # the environment $1 before it is used: it must run, and read the settings that are there
+  if is_system && ! runuser -u "$user" -- "$1/bin/python" -c ''; then
+    fail "user $user may not run $python; name one that everybody may with --python, for example /usr/bin/python3. The release before is untouched"
+  fi
   "$1/bin/staybolt-edge" --help >/dev/null || fail "the new release does not run; the release before is untouched"
   [ -f "$settings/edge.toml" ] || return 0
   "$1/bin/staybolt-edge" check --config "$settings/edge.toml" >"$1/check.txt" 2>&1 && return 0
