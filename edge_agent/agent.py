@@ -8,11 +8,12 @@ import logging
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge_agent.core import AgentCore
 from edge_agent.counters import Counters
 from edge_agent.making import make_source, prepare_sources
+from edge_agent.oncall.health import reasons
 from edge_agent.oncall.heartbeat import Heartbeat
 from edge_agent.oncall.observer import Observer
 from edge_agent.oncall.service_manager import ServiceManager
@@ -25,6 +26,8 @@ from edge_agent.settings_changes import sources_of
 from edge_agent.uplink_making import make_uplink
 
 logger = logging.getLogger(__name__)
+
+STATUS_LINE_EVERY_S: Final = 30.0
 
 
 async def run_agent(settings: Settings, config: Path, outbox: Outbox) -> None:
@@ -97,7 +100,13 @@ class _Watchers:
         self._manager = ServiceManager()
         self._observer = observer = Observer(runtime, reloader)
         self._server = StatusServer(observer.look)
-        self._heartbeat = Heartbeat(observer.look, runtime, lambda: reloader.settings, counters)
+        self._heartbeat = Heartbeat(
+            observer.look,
+            lambda: runtime.ask_outbox(Outbox.gaps),
+            runtime,
+            lambda: reloader.settings,
+            counters,
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> None:
@@ -106,6 +115,7 @@ class _Watchers:
         self._start("watchdog", manager.feed_watchdog())
         self._start("reload", self._reloader.run(manager.reloading, manager.ready))
         self._start("certificates", self._observer.watch_certificates())
+        self._start("status line", self._tell_status_line())
         self._start("heartbeat", self._heartbeat.run())
         manager.ready()
 
@@ -134,6 +144,14 @@ class _Watchers:
                     status.port,
                     error.strerror or error,
                 )
+
+    async def _tell_status_line(self) -> None:
+        """Tell systemd now and then how the agent is, which `systemctl status` shows."""
+        while self._manager.is_there:
+            found = reasons(await self._observer.look())
+            codes = ", ".join(sorted({reason.code for reason in found}))
+            self._manager.tell(f"STATUS={f'not well: {codes}' if codes else 'well'}")
+            await asyncio.sleep(STATUS_LINE_EVERY_S)
 
     def _start(self, name: str, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name=name)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,8 @@ def add_to(commands: "Commands") -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Until the event loop listens to it, a reload asked for too soon must not end the agent.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = load_settings(options.config)
     logging.basicConfig(level=logging.INFO, handlers=[LineHandler(sys.stderr, os.environ)])
     # What matters of the library's talk is said by our own messages, in words for a person.

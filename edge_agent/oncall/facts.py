@@ -35,12 +35,18 @@ class LaneFacts:
         How long it has not. [s]
     n_in_flight : int
         Records that the store has not answered for.
+    n_waiting : int
+        Samples that wait in the outbox.
+    lag_s : float
+        Age of the oldest sample among them; 0 if none waits. [s]
     """
 
     name: str
     trouble: str | None
     trouble_s: float
     n_in_flight: int
+    n_waiting: int = 0
+    lag_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,6 @@ class DiskFacts:
         What is in it; None if it has not been counted yet.
     unanswered_s : float
         How long the disk has been asked for the counts without an answer. [s]
-    lag_s : float
-        Age of the oldest sample that waits; 0 if none does. [s]
     """
 
     trouble: str | None
@@ -74,7 +78,6 @@ class DiskFacts:
     free_bytes: int | None
     counts: OutboxCounts | None
     unanswered_s: float
-    lag_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +134,8 @@ class Facts:
     reload: ReloadOutcome
     counters: Mapping[str, int | Mapping[str, int]]
     limits: Limits
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the oldest sample that waits in any lane, in seconds."""
+        return max((lane.lag_s for lane in self.lanes), default=0.0)

@@ -81,14 +81,15 @@ def _disk(facts: Facts) -> Iterator[Reason]:
             f"outbox: the disk has not answered for {span(disk.unanswered_s)}; look at the "
             "kernel's log (`dmesg`) and at the disk",
         )
-    if disk.free_bytes is not None and disk.free_bytes < MIN_FREE_BYTES:
+    is_full = disk.counts is not None and disk.counts.is_disk_full
+    if disk.free_bytes is not None and (is_full or disk.free_bytes < MIN_FREE_BYTES):
         yield Reason(
             "disk_full",
             f"outbox: {disk.free_bytes / 1e6:.0f} MB are left on its disk; make room, or set a "
             "smaller outbox.max_bytes",
         )
-    if disk.counts is not None and disk.counts.n_bytes > OUTBOX_FULL_RATIO * disk.max_bytes:
-        share = disk.counts.n_bytes / disk.max_bytes
+    if disk.counts is not None and disk.counts.n_used_bytes > OUTBOX_FULL_RATIO * disk.max_bytes:
+        share = disk.counts.n_used_bytes / disk.max_bytes
         yield Reason(
             "outbox_nearly_full",
             f"outbox: {share:.0%} full; when it is full samples are dropped and counted; bring the "

@@ -8,11 +8,12 @@ outbox ever dropped is counted on disk, for good.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from edge_agent.counters import Counters
 from edge_agent.oncall.facts import Facts
+from edge_agent.oncall.gaps import Gap, GapNews, gap_batch
 from edge_agent.oncall.health import EARLIEST_SANE, reasons
 from edge_agent.ports import Intake
 from edge_agent.settings import Settings
@@ -43,7 +44,7 @@ def heartbeat_values(facts: Facts) -> dict[str, float]:
     values: dict[str, float] = {
         "uptime_s": round(facts.uptime_s, 3),
         "reasons_count": len(reasons(facts)),
-        "lag_s": round(facts.disk.lag_s, 3),
+        "lag_s": round(facts.lag_s, 3),
     }
     for name, value in facts.counters.items():
         if isinstance(value, int):
@@ -88,6 +89,8 @@ class Heartbeat:
     ----------
     look : callable
         Sees how the agent is.
+    gaps : callable
+        Asks the outbox for its gap events, newest first.
     intake : Intake
         Where samples become durable.
     settings : callable
@@ -99,11 +102,14 @@ class Heartbeat:
     def __init__(
         self,
         look: Callable[[], Awaitable[Facts]],
+        gaps: Callable[[], Awaitable[Sequence[Gap]]],
         intake: Intake,
         settings: Callable[[], Settings],
         counters: Counters,
     ) -> None:
         self._look = look
+        self._gaps = gaps
+        self._news = GapNews()
         self._intake = intake
         self._settings = settings
         self._counters = counters
@@ -122,7 +128,12 @@ class Heartbeat:
                     self._counters.faults += 1
 
     async def beat(self) -> None:
-        """Send one heartbeat; it is durable when this returns."""
+        """Send one heartbeat and the gap events that are news; durable when this returns."""
         facts = await self._look()
         self._counters.heartbeats += 1
         await asyncio.shield(self._intake.submit(heartbeat_batch(facts), priority="alarm"))
+        news = self._news.of(await self._gaps(), int(facts.now.timestamp() * 1e9))
+        if news:
+            batch = gap_batch(facts.site, facts.agent, news)
+            await asyncio.shield(self._intake.submit(batch, priority="alarm"))
+            self._news.told(news)

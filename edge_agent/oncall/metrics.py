@@ -56,12 +56,16 @@ _FIXED: Final = {
             "uplink_in_flight_records", "gauge", "Records that the store has not answered for.",
             "lane",
         ),
+        Metric("uplink_waiting_samples", "gauge", "Samples that wait for this lane.", "lane"),
+        Metric(
+            "uplink_lag_seconds", "gauge", "Age of the oldest waiting sample, else 0.", "lane",
+        ),
         Metric("outbox_writable", "gauge", "1 if the outbox can be written."),
         Metric("outbox_records", "gauge", "Records that wait for the store."),
         Metric("outbox_samples", "gauge", "Samples that wait for the store."),
-        Metric("outbox_bytes", "gauge", "Bytes of the records that wait."),
+        Metric("outbox_bytes", "gauge", "Bytes in use in the files of the outbox."),
+        Metric("outbox_file_bytes", "gauge", "Bytes that the files of the outbox take."),
         Metric("outbox_max_bytes", "gauge", "Cap of the outbox (`outbox.max_bytes`)."),
-        Metric("outbox_lag_seconds", "gauge", "Age of the oldest record that waits; 0 if none."),
         Metric("outbox_quarantined", "gauge", "Entries that were set aside with their reason."),
         Metric("outbox_dropped_samples_total", "counter", "Samples ever dropped for room."),
         Metric("outbox_dropped_records_total", "counter", "Records ever dropped for room."),
@@ -166,9 +170,10 @@ def _values(facts: Facts) -> dict[str, Samples]:
         "uplink_up": {lane.name: lane.trouble is None for lane in facts.lanes},
         "uplink_down_seconds": {lane.name: lane.trouble_s for lane in facts.lanes},
         "uplink_in_flight_records": {lane.name: lane.n_in_flight for lane in facts.lanes},
+        "uplink_waiting_samples": {lane.name: lane.n_waiting for lane in facts.lanes},
+        "uplink_lag_seconds": {lane.name: lane.lag_s for lane in facts.lanes},
         "outbox_writable": {None: disk.trouble is None},
         "outbox_max_bytes": {None: disk.max_bytes},
-        "outbox_lag_seconds": {None: disk.lag_s},
         "parcels_in_memory": {None: disk.n_parcels_in_memory},
         "certificate_ends_timestamp_seconds": {
             f"{end.what} {end.path.name}": end.ends_at.timestamp() for end in facts.certificates
@@ -190,7 +195,8 @@ def _outbox_values(facts: Facts) -> Iterator[tuple[str, Samples]]:
     if counts is not None:
         yield "outbox_records", {None: counts.n_records}
         yield "outbox_samples", {None: counts.n_samples}
-        yield "outbox_bytes", {None: counts.n_bytes}
+        yield "outbox_bytes", {None: counts.n_used_bytes}
+        yield "outbox_file_bytes", {None: counts.n_bytes}
         yield "outbox_quarantined", {None: counts.n_quarantined}
         yield "outbox_dropped_samples_total", {None: counts.n_dropped_samples}
         yield "outbox_dropped_records_total", {None: counts.n_dropped_records}

@@ -17,11 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edge_agent.errors import OutboxError
 from edge_agent.oncall.certificates import CertificateEnd, certificate_ends
 from edge_agent.oncall.facts import DiskFacts, Facts, LaneFacts, Limits, SourceFacts
 from edge_agent.outbox import Outbox
-from edge_agent.records import OutboxCounts
+from edge_agent.records import Lane, OutboxCounts
 from edge_agent.reload import Reloader
 from edge_agent.runtime import Runtime
 from edge_agent.watches import loop_time_s
@@ -44,7 +43,12 @@ class _OnDisk(NamedTuple):
 
     counts: OutboxCounts
     free_bytes: int | None
-    oldest_ns: int | None
+    oldest_ns: dict[Lane, int | None]
+
+    def n_waiting(self, lane: Lane) -> int:
+        """Count the samples that wait for a lane."""
+        alarms = self.counts.n_alarm_samples
+        return alarms if lane == "alarm" else self.counts.n_samples - alarms
 
 
 class Observer:
@@ -100,7 +104,14 @@ class Observer:
                 for w in runtime.serving.watches.values()
             ),
             lanes=tuple(
-                LaneFacts(lane, trouble.words, trouble.lasted_s, n_in_flight)
+                LaneFacts(
+                    lane,
+                    trouble.words,
+                    trouble.lasted_s,
+                    n_in_flight,
+                    0 if self._found is None else self._found.n_waiting(lane),
+                    self._lag_s(lane),
+                )
                 for lane, trouble, n_in_flight in runtime.lanes()
             ),
             disk=self._disk_facts(),
@@ -150,7 +161,6 @@ class Observer:
 
     def _disk_facts(self) -> DiskFacts:
         runtime, found = self._runtime, self._found
-        oldest_ns = None if found is None else found.oldest_ns
         return DiskFacts(
             trouble=runtime.disk_trouble.words,
             trouble_s=runtime.disk_trouble.lasted_s,
@@ -159,8 +169,11 @@ class Observer:
             free_bytes=None if found is None else found.free_bytes,
             counts=None if found is None else found.counts,
             unanswered_s=0.0 if self._asking is None else loop_time_s() - self._asked_at_s,
-            lag_s=0.0 if oldest_ns is None else max(0.0, (self._clock_ns() - oldest_ns) / 1e9),
         )
+
+    def _lag_s(self, lane: Lane) -> float:
+        oldest_ns = None if self._found is None else self._found.oldest_ns[lane]
+        return 0.0 if oldest_ns is None else max(0.0, (self._clock_ns() - oldest_ns) / 1e9)
 
 
 def _look_at_disk(outbox: Outbox) -> _OnDisk:
@@ -168,10 +181,10 @@ def _look_at_disk(outbox: Outbox) -> _OnDisk:
     with contextlib.suppress(OSError):
         room = os.statvfs(outbox.path.parent)
         free_bytes = room.f_bavail * room.f_frsize
-    oldest_ns = None
-    with contextlib.suppress(OutboxError, ValueError, IndexError):
-        (oldest,) = outbox.peek_oldest(1)
-        oldest_ns = int(oldest.body.partition(b"\n")[0].rpartition(b" ")[2])
+    oldest_ns: dict[Lane, int | None] = {
+        "alarm": outbox.oldest_ns("alarm"),
+        "backlog": outbox.oldest_ns("raw"),
+    }
     return _OnDisk(outbox.counts(), free_bytes, oldest_ns)
 
 

@@ -89,7 +89,10 @@ def _lines(document: Document) -> Iterator[str]:
     for lane in document["lanes"]:
         trouble = lane["trouble"]
         how = "works" if trouble is None else f"down for {span(lane['trouble_s'])}: {trouble}"
-        yield f"uplink to {document['place']}, lane {lane['name']}: {how}"
+        waiting = f"{lane['n_waiting']:,} samples wait"
+        if lane["n_waiting"]:
+            waiting += f", the oldest {span(lane['lag_s'])} old"
+        yield f"uplink to {document['place']}, lane {lane['name']}: {how}; {waiting}"
     yield from _disk_lines(document["disk"])
     yield from _reload_lines(document["reload"])
     for end in document["certificates"]:
@@ -107,10 +110,9 @@ def _disk_lines(disk: Document) -> Iterator[str]:
     if counts is None:
         yield "outbox: not counted yet"
         return
-    lag = f", the oldest is {span(disk['lag_s'])} old" if counts["n_records"] else ""
     yield (
-        f"outbox: {counts['n_samples']:,} samples in {counts['n_records']:,} records wait{lag}; "
-        f"{counts['n_bytes'] / 1e6:.1f} of at most {disk['max_bytes'] / 1e6:.0f} MB; "
+        f"outbox: {counts['n_samples']:,} samples in {counts['n_records']:,} records wait; "
+        f"{counts['n_used_bytes'] / 1e6:.1f} of at most {disk['max_bytes'] / 1e6:.0f} MB; "
         f"{counts['n_dropped_samples']:,} samples ever dropped, "
         f"{counts['n_quarantined']:,} entries set aside"
     )

@@ -7,7 +7,7 @@ are called inside a transaction.
 import sqlite3
 import struct
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -409,3 +409,26 @@ def _head_of(row: tuple[object, ...]) -> Head | None:
 
 def _crc32_of_number(number: int) -> int:
     return zlib.crc32(number.to_bytes(8, "big"))
+
+
+def oldest_ns(database: sqlite3.Connection, sent: Container[int], *, is_alarm: bool) -> int | None:
+    """Find the earliest source time in the oldest record of one kind that the store does not have.
+
+    Parameters
+    ----------
+    database : sqlite3.Connection
+        The file.
+    sent : container of int
+        Sequence numbers that the store has, and that are not deleted yet.
+    is_alarm : bool
+        Of alarms, or of all others.
+
+    Returns
+    -------
+    int or None
+        None if none waits, or its times are not known. [ns since 1970-01-01 UTC]
+    """
+    rows = database.execute(
+        "SELECT sequence, first_ns FROM record WHERE is_alarm = ? ORDER BY sequence", (is_alarm,)
+    )
+    return next((first_ns for sequence, first_ns in rows if sequence not in sent), None)

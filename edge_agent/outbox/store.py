@@ -34,6 +34,7 @@ from edge_agent.records import (
     GapEvent,
     Misfit,
     OutboxCounts,
+    Priority,
     QuarantineEntry,
     QuarantineKind,
     StoredRecord,
@@ -338,6 +339,23 @@ class Outbox:
             If the file can't be read.
         """
         return count_all(self._engine)
+
+    def oldest_ns(self, priority: Priority) -> int | None:
+        """Find the earliest source time in the oldest record of a priority that waits.
+
+        Parameters
+        ----------
+        priority : {"alarm", "raw"}
+            The priority.
+
+        Returns
+        -------
+        int or None
+            None if none waits, or its times are not known. [ns since 1970-01-01 UTC]
+        """
+        engine, is_alarm = self._engine, priority == "alarm"
+        with named_errors(self.path):
+            return records.oldest_ns(engine.database, engine.sent, is_alarm=is_alarm)
 
     def gaps(self, limit: int = 1000) -> list[GapEvent]:
         """Show what had to be given up, newest first.

@@ -24,9 +24,8 @@ def disk(**changed: Any) -> DiskFacts:  # noqa: ANN401 - any field
         n_parcels_in_memory=0,
         max_bytes=1_000_000,
         free_bytes=10**9,
-        counts=counts(n_records=2, n_samples=20, n_bytes=700),
+        counts=counts(n_records=2, n_samples=20, n_bytes=700, n_used_bytes=700),
         unanswered_s=0.0,
-        lag_s=1.5,
     )
     return dataclasses.replace(well, **changed)
 
@@ -42,7 +41,7 @@ def facts(**changed: Any) -> Facts:  # noqa: ANN401 - any field
         memory_bytes=80_000_000,
         place="https://ingest:8443",
         sources=(SourceFacts("opcua hall-1", "delivering", 0.5, 1000, None),),
-        lanes=(LaneFacts("alarm", None, 0.0, 0), LaneFacts("backlog", None, 0.0, 3)),
+        lanes=(LaneFacts("alarm", None, 0.0, 0), LaneFacts("backlog", None, 0.0, 3, 20, 1.5)),
         disk=disk(),
         certificates=(),
         reload=ReloadOutcome(),

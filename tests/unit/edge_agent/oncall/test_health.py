@@ -33,7 +33,7 @@ UNWELL = {
     "disk_silent": (facts(disk=disk(unanswered_s=61.0)), "has not answered for 61 s; look at"),
     "disk_full": (facts(disk=disk(free_bytes=40_000_000)), "40 MB are left on its disk; make room"),
     "outbox_nearly_full": (
-        facts(disk=disk(counts=counts(n_bytes=950_000))),
+        facts(disk=disk(counts=counts(n_used_bytes=950_000))),
         "outbox: 95% full; when it is full samples are dropped and counted; bring the uplink back",
     ),
     "reload_refused": (
@@ -90,8 +90,9 @@ def test_the_page_says_first_what_is_wrong_and_then_everything() -> None:
     first, second, *_ = page.splitlines()
     assert first == "edge-1, site mill-7: NOT WELL"
     assert second == f"  uplink_down: {text}"
-    assert (
-        "outbox: 20 samples in 2 records wait, the oldest is 2 s old; 0.0 of at most 1 MB" in page
-    )
+    assert "outbox: 20 samples in 2 records wait; 0.0 of at most 1 MB" in page
     assert "opcua hall-1  delivering  0 s ago        1,000" in page
-    assert status_text(status_document(facts())).startswith("edge-1, site mill-7: well\n")
+    well = status_text(status_document(facts()))
+    assert well.startswith("edge-1, site mill-7: well\n")
+    assert "lane alarm: works; 0 samples wait\n" in well
+    assert "lane backlog: works; 20 samples wait, the oldest 2 s old\n" in well

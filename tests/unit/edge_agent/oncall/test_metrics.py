@@ -69,7 +69,7 @@ def test_sources_lanes_outbox_and_build_are_told() -> None:
     assert samples[f"{PREFIX}uplink_up", "alarm"] == 1
     assert samples[f"{PREFIX}uplink_in_flight_records", "backlog"] == 3
     assert samples[f"{PREFIX}outbox_samples", None] == 20
-    assert samples[f"{PREFIX}outbox_lag_seconds", None] == 1.5
+    assert samples[f"{PREFIX}uplink_lag_seconds", "backlog"] == 1.5
 
 
 def test_every_metric_that_is_told_is_listed_once_and_named_as_prometheus_asks() -> None:
