@@ -7,7 +7,7 @@ message, also where the path is otherwise meant from one of several samples in i
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 MAX_STEPS: Final = 32
 """Deeper than any message of a machine; JSON itself is read up to Python's own depth."""
@@ -56,15 +56,14 @@ class JsonPath:
         Absent
             If there is no such place.
         """
-        found = root if self.is_from_root else sample
-        for step in self.steps:
-            match step, found:
-                case str(), dict() if step in found:
-                    found = found[step]
-                case int(), list() if step < len(found):
-                    found = found[step]
-                case _:
+        found: Any = root if self.is_from_root else sample
+        try:
+            for step in self.steps:
+                if type(step) is int and type(found) is not list:
                     raise Absent
+                found = found[step]
+        except (KeyError, IndexError, TypeError) as error:
+            raise Absent from error
         return found
 
 

@@ -5,13 +5,14 @@ topic, signals from the settings or the topic.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from edge_agent.errors import PayloadError
 from edge_agent.json_path import Absent, JsonPath, parse_path
+from edge_agent.records import Priority
 from edge_agent.settings_mqtt import MqttTopicSettings
 from edge_agent.sources.mqtt_payload import load_json, number_of
 from edge_agent.sources.mqtt_reading import (
@@ -29,6 +30,10 @@ MAX_TIME_NS: Final = 2**63 - 1
 MAX_SAMPLES: Final = 100_000
 """Entries of the list of samples; a payload of a megabyte has no more that are worth reading."""
 
+MAX_PLANS: Final = 4096
+"""Machines and signals named by topics that are remembered."""
+
+_NUMBERS: Final = frozenset({int, float, bool})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REMEDY: Final = "send what the settings of this topic describe"
 
@@ -42,11 +47,31 @@ class _Wanted(NamedTuple):
     text: str
 
 
-class _Row(NamedTuple):
-    series: Series
-    time_ns: int
-    value: float
-    quality: int
+class _Plan(NamedTuple):
+    """What is taken from the messages of one topic."""
+
+    wanted: tuple[_Wanted, ...]
+    series: tuple[Series, ...]
+    rows: tuple[int, ...]
+    has_own_quality: bool
+    priority_of: Mapping[Series, Priority]
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Samples as they are found, column by column."""
+
+    index: list[int] = field(default_factory=list)
+    time_ns: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    quality: list[int] = field(default_factory=list)
+
+    def add(self, index: Sequence[int], time_ns: int, value: Sequence[float], quality: int) -> None:
+        """Take values of one moment and quality."""
+        self.index += index
+        self.time_ns += [time_ns] * len(index)
+        self.value += value
+        self.quality += [quality] * len(index)
 
 
 @dataclass(slots=True)
@@ -67,6 +92,7 @@ class MappedJsonReader:
     _samples: JsonPath | None = field(init=False)
     _quality: JsonPath | None = field(init=False)
     _value: JsonPath = field(init=False)
+    _plans: dict[tuple[str, ...], _Plan] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -102,10 +128,9 @@ class MappedJsonReader:
         if message.is_retained and self._time is None:
             # The broker's last value, of which nobody knows when it was measured.
             return Reading(())
-        wanted = self._wanted(places)
+        plan = self._plan(places)
         root = load_json(message.payload, _REMEDY)
-        rows: list[_Row] = []
-        faults: list[str] = []
+        columns, faults = _Columns(), list[str]()
         for number, sample in enumerate(self._samples_in(root)):
             where = "" if self._samples is None else f"sample {number}: "
             try:
@@ -113,48 +138,92 @@ class MappedJsonReader:
             except PayloadError as error:
                 faults.append(f"{where}{error}")
                 continue
-            n_before = len(rows) + len(faults)
-            for one in wanted:
-                try:
-                    rows.append(self._row(one, root, sample, time_ns))
-                except Absent:
-                    continue
-                except PayloadError as error:
-                    faults.append(f"{where}{error}")
-            if len(rows) + len(faults) == n_before:
-                paths = ", ".join(one.text for one in wanted[:3])
-                faults.append(f"{where}nothing stands at {paths}{' …' if wanted[3:] else ''}")
-        if not rows:
+            if not self._take_whole(plan, root, sample, time_ns, columns):
+                wrong = self._take_each(plan, root, sample, time_ns, columns)
+                faults += [f"{where}{fault}" for fault in wrong]
+        if not columns.index:
             raise PayloadError(joined(faults) or "its list of samples is empty")
-        priority_of = {
-            series: signal.priority
-            for signal, (_, _, series, _) in zip(self.settings.signals, wanted, strict=False)
-            if signal.priority is not None
-        }
-        parts = split_by_priority(_batch(rows), self.settings.priority, priority_of)
+        batch = TelemetryBatch.of(
+            plan.series, columns.index, columns.time_ns, columns.value, columns.quality
+        )
+        parts = split_by_priority(batch, self.settings.priority, plan.priority_of)
         return Reading(parts, joined(faults))
 
-    def _wanted(self, places: Mapping[str, str]) -> list[_Wanted]:
+    def _take_whole(
+        self, plan: _Plan, root: object, sample: object, time_ns: int, columns: _Columns
+    ) -> bool:
+        """Take a sample in which every value is there and a number; False if one may not be."""
+        if plan.has_own_quality:
+            return False
+        try:
+            values: list[Any] = [one.value.find(root, sample) for one in plan.wanted]
+            if not _NUMBERS.issuperset(map(type, values)) or not math.isfinite(sum(values)):
+                return False
+            numbers = list(map(float, values))
+        except (Absent, OverflowError):
+            return False
+        columns.add(plan.rows, time_ns, numbers, self._quality_at(self._quality, root, sample))
+        return True
+
+    def _take_each(
+        self, plan: _Plan, root: object, sample: object, time_ns: int, columns: _Columns
+    ) -> list[str]:
+        """Take what can be taken of a sample, and say what can't."""
+        faults: list[str] = []
+        n_before = len(columns.index)
+        for one, index in zip(plan.wanted, plan.rows, strict=True):
+            try:
+                told = one.value.find(root, sample)
+                quality = self._quality_at(one.quality, root, sample)
+                if told is None:
+                    value, quality = math.nan, int(Quality.BAD)
+                else:
+                    value = number_of(told, one.text)
+            except Absent:
+                continue
+            except PayloadError as error:
+                faults.append(str(error))
+                continue
+            columns.add((index,), time_ns, (value,), quality)
+        if len(columns.index) == n_before and not faults:
+            paths = ", ".join(one.text for one in plan.wanted[:3])
+            faults.append(f"nothing stands at {paths}{' …' if plan.wanted[3:] else ''}")
+        return faults
+
+    def _plan(self, places: Mapping[str, str]) -> _Plan:
+        key = tuple(places.values())
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = self._new_plan(places)
+        return plan
+
+    def _new_plan(self, places: Mapping[str, str]) -> _Plan:
+        wanted, priority_of = [], dict[Series, Priority]()
         if not self.settings.signals:
             machine, signal = machine_named(places, self.settings.machine), places["signal"]
             if not is_legal_name(signal) or unit_of(signal) is None:
                 msg = f"the topic names the signal {signal!r}, which ends in no known unit"
                 raise PayloadError(msg)
             series = Series(self.site, machine, signal)
-            return [_Wanted(self._value, self._quality, series, self.settings.value or "$")]
-        return [
-            _Wanted(
-                parse_path(signal.source),
-                self._quality if signal.quality is None else parse_path(signal.quality),
-                Series(
-                    self.site,
-                    signal.machine or machine_named(places, self.settings.machine),
-                    signal.signal,
-                ),
-                signal.source,
-            )
-            for signal in self.settings.signals
-        ]
+            wanted.append(_Wanted(self._value, self._quality, series, self.settings.value or "$"))
+        for one in self.settings.signals:
+            machine = one.machine or machine_named(places, self.settings.machine)
+            series = Series(self.site, machine, one.signal)
+            quality = self._quality if one.quality is None else parse_path(one.quality)
+            wanted.append(_Wanted(parse_path(one.source), quality, series, one.source))
+            if one.priority is not None:
+                priority_of[series] = one.priority
+        row_of: dict[Series, int] = {}
+        index = tuple(row_of.setdefault(one.series, len(row_of)) for one in wanted)
+        return _Plan(
+            tuple(wanted),
+            tuple(row_of),
+            index,
+            any(one.quality is not self._quality for one in wanted),
+            priority_of,
+        )
 
     def _samples_in(self, root: object) -> list[object]:
         if self._samples is None:
@@ -184,18 +253,14 @@ class MappedJsonReader:
             raise PayloadError(msg)
         return time_ns
 
-    def _row(self, wanted: _Wanted, root: object, sample: object, time_ns: int) -> _Row:
-        value = wanted.value.find(root, sample)
-        quality = Quality.GOOD
-        if wanted.quality is not None:
-            try:
-                quality = self._quality_of(wanted.quality.find(root, sample))
-            except Absent:
-                # A device that tells its quality only when something is wrong.
-                quality = Quality.GOOD
-        if value is None:
-            return _Row(wanted.series, time_ns, math.nan, Quality.BAD)
-        return _Row(wanted.series, time_ns, number_of(value, wanted.text), quality)
+    def _quality_at(self, path: JsonPath | None, root: object, sample: object) -> int:
+        if path is None:
+            return int(Quality.GOOD)
+        try:
+            return int(self._quality_of(path.find(root, sample)))
+        except Absent:
+            # A device that tells its quality only when something is wrong.
+            return int(Quality.GOOD)
 
     def _quality_of(self, told: object) -> Quality:
         if _is_among(told, self.settings.quality_good):
@@ -258,15 +323,3 @@ def time_ns_of(told: object, unit: str) -> int:
 def _is_among(told: object, known: tuple[str | int | bool, ...]) -> bool:
     # 1 == True in Python, but not in JSON.
     return any(told == one and isinstance(told, bool) == isinstance(one, bool) for one in known)
-
-
-def _batch(rows: list[_Row]) -> TelemetryBatch:
-    row_of: dict[Series, int] = {}
-    index = [row_of.setdefault(row.series, len(row_of)) for row in rows]
-    return TelemetryBatch.of(
-        tuple(row_of),
-        index,
-        [row.time_ns for row in rows],
-        [row.value for row in rows],
-        [int(row.quality) for row in rows],
-    )

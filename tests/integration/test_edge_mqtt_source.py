@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 from paho.mqtt import client as paho
@@ -134,15 +135,17 @@ def numbers(gate: Gate) -> set[int]:
 @pytest.mark.server("mosquitto")
 @pytest.mark.parametrize(("protocol", "qos"), [("5", 1), ("3.1.1", 1), ("3.1.1", 0)])
 def test_a_disk_that_does_not_keep_up_makes_the_broker_wait_and_nothing_is_dropped(
-    mosquitto_server: Address, sender: Sender, protocol: str, qos: int
+    mosquitto_server: Address, sender: Sender, tmp_path: Path, protocol: str, qos: int
 ) -> None:
+    subscribed = tmp_path / "mqtt" / "hall" / "subscriptions.json"
     name, n_messages = f"brake-{protocol}-{qos}", PAUSE_MESSAGES + 1500
 
     async def run() -> tuple[int, set[int]]:
         gate = Gate(is_open=False)
-        source = MqttSource(settings(mosquitto_server, name, protocol=protocol), "s", Counters())
+        asked = settings(mosquitto_server, name, protocol=protocol)
+        source = MqttSource(asked, "s", Counters(), tmp_path)
         async with served(source, gate):
-            await asyncio.sleep(0.5)
+            await until(subscribed.exists)
             await asyncio.to_thread(sender.send_many, f"{name}/m/t", n_messages, qos)
             await until(lambda: gate.n_submitted >= (1000 if protocol == "5" else PAUSE_MESSAGES))
             await asyncio.sleep(1.0)
@@ -188,8 +191,8 @@ def test_changed_topics_are_taken_without_disturbing_the_others(
             talking = asyncio.create_task(talk())
             second = settings(mosquitto_server, name, topics=after, protocol=protocol)
             taken = [await source.apply(second)]
-            await asyncio.to_thread(sender.send, f"{name}/m/new", 2)
             await asyncio.to_thread(sender.send, f"{name}/m/old", 3)
+            await asyncio.to_thread(sender.send, f"{name}/m/new", 2)
             await until(lambda: 2 in numbers(gate))
             is_over.set()
             last = await talking

@@ -7,12 +7,14 @@ import pytest
 from tests.benchmarks import edge_mqtt
 
 
-@pytest.mark.parametrize("form", ["json", "sparkplug", "sparkplug_mixed", "sparkplug_varying"])
+@pytest.mark.parametrize(
+    "form", ["json", "json_mapped", "sparkplug", "sparkplug_mixed", "sparkplug_varying"]
+)
 def test_what_is_measured_says_what_the_plain_version_says(form: str, tmp_path: Path) -> None:
     kinds = {kind: form.endswith(kind) for kind in ("mixed", "varying")}
-    reader = edge_mqtt.Reader(form.partition("_")[0], **kinds)
+    reader = edge_mqtt.Reader(form.removesuffix("_mixed").removesuffix("_varying"), **kinds)
     payloads, plain = edge_mqtt.json_payloads(20), edge_mqtt.plain_json
-    if form != "json":
+    if not form.startswith("json"):
         payloads = edge_mqtt.sparkplug_payloads(20, **kinds)
         plain = edge_mqtt.plain_sparkplug
 

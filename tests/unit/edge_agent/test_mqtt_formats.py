@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge_agent.counters import Counters
@@ -263,3 +265,26 @@ def test_numbers_come_out_as_float64_whatever_they_were() -> None:
     rows, _ = read(family(**ROBOT), "cells/3/m/state", {"ts": 1, "door": 2**53, "ok": True})
 
     assert rows[0][3] == float(np.float64(2**53))
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.just("x"), st.just(10**400),
+    st.floats(0, 9), st.floats(0, 9), st.integers(0, 9),
+)  # fmt: skip
+ROWS = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b", "c", "t", "q"]), VALUES, max_size=5)
+    | st.fixed_dictionaries({"a": st.floats(0, 9), "b": st.integers(0, 9), "t": st.just(5)}),
+    max_size=4,
+)
+
+
+@given(ROWS)
+def test_a_sample_taken_as_a_whole_is_what_it_is_value_by_value(rows: list[object]) -> None:
+    signals = [{"source": name, "signal": f"{name}_pct"} for name in "ab"]
+    asked = {"topic": "{machine}", "format": "json", "samples": "rows", "time": "t",
+             "quality": "q", "quality_good": [0, True]}  # fmt: skip
+    each = [dict(signals[0], quality="q"), *signals[1:]]
+
+    whole = read(family(**asked, signals=signals), "m", {"rows": rows})
+
+    assert whole == read(family(**asked, signals=each), "m", {"rows": rows})
