@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SourceError
+from edge_agent.oncall.log_lines import LineHandler
 from edge_agent.reader.begin import Begin, read_settings
 from edge_agent.reader.frames import (
     STREAM_LIMIT_BYTES,
@@ -103,9 +104,7 @@ class _Reader:
             return
         begin = Begin.of_json(read_json(first[1]))
         limit_memory(begin.max_memory_bytes)
-        logging.basicConfig(
-            level=begin.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        logging.basicConfig(level=begin.log_level, handlers=[LineHandler(sys.stderr, os.environ)])
         logging.getLogger("asyncua").setLevel(
             logging.INFO if begin.is_verbose else logging.CRITICAL
         )
