@@ -39,6 +39,7 @@ from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 from ingest.tokens import TokenTable
+from ingest.trying_again import TryingAgain
 from ingest.validation import ValidationLimits
 
 if TYPE_CHECKING:
@@ -250,27 +251,29 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
         with (
             closing(_open_store(settings)) as store,
             Quarantine(settings.quarantine_path) as quarantine,
-            Keeper(store, time.time_ns, settings.raw_days),
         ):
-            yield AppContext(
-                engine=engine,
-                store=store,
-                ingest=IngestService(
-                    store,
-                    quarantine,
-                    RegistryCatalogue(engine),
-                    time.time_ns,
-                    token_check,
-                    arrivals.on_stored,
-                    limits=ValidationLimits().within(settings.raw_days),
-                ),
-                settings=settings,
-                hub=hub,
-                arrivals=arrivals,
-                newest=NewestSamples(store, arrivals, check_s=settings.history_check_s),
-                history=HistoryCache(engine),
-                models=ModelShelf(engine),
+            ingest = IngestService(
+                store,
+                quarantine,
+                RegistryCatalogue(engine),
+                time.time_ns,
+                token_check,
+                arrivals.on_stored,
+                limits=ValidationLimits().within(settings.raw_days),
             )
+            again = TryingAgain(ingest, quarantine)
+            with Keeper(store, time.time_ns, settings.raw_days, [again.step]):
+                yield AppContext(
+                    engine=engine,
+                    store=store,
+                    ingest=ingest,
+                    settings=settings,
+                    hub=hub,
+                    arrivals=arrivals,
+                    newest=NewestSamples(store, arrivals, check_s=settings.history_check_s),
+                    history=HistoryCache(engine),
+                    models=ModelShelf(engine),
+                )
     finally:
         engine.dispose()
 

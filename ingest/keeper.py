@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 from ingest.errors import IngestError
@@ -27,6 +27,8 @@ class Keeper:
         Wall clock. [ns since 1970-01-01 UTC]
     raw_days : float, optional
         Samples older than this are dropped once they are rolled up; None keeps all. [days]
+    chores : sequence of callable
+        What else to do in each round, again until it says 0.
     round_s : float
         Pause between two rounds. [s]
     """
@@ -36,12 +38,14 @@ class Keeper:
         store: TelemetryStore,
         clock_ns: Callable[[], int],
         raw_days: float | None = None,
+        chores: Sequence[Callable[[], int]] = (),
         *,
         round_s: float = ROUND_S,
     ) -> None:
         self._store = store
         self._clock_ns = clock_ns
         self._raw_days = raw_days
+        self._chores = (self._maintain, *chores)
         self._round_s = round_s
         self._stop = threading.Event()
         self._has_failed = False
@@ -58,8 +62,9 @@ class Keeper:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                while self._maintain() and not self._stop.is_set():
-                    pass
+                for chore in self._chores:
+                    while not self._stop.is_set() and chore():
+                        pass
                 self._has_failed = False
             except IngestError as error:
                 # A full disk is met by every write too; it is said once here, and tried again.

@@ -3,6 +3,9 @@
 SQLite with a write-ahead log and ``synchronous=FULL``, so that a line which the sender was told
 is set aside survives a power cut. The file has a cap; the oldest lines make room first, and an
 exact counter, kept in the same transaction, says how many that were.
+
+A line may be asked to be tried again, also mended, by anybody who has the file; whoever keeps the
+store (`ingest.trying_again`) tries it, and only what is stored by then leaves the quarantine.
 """
 
 import sqlite3
@@ -13,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from ingest.durability import sync_folder
 from ingest.errors import QuarantineError
+from ingest.quarantine_file import open_quarantine_file
 from ingest.telemetry import RejectedLine
 
 MAX_ROWS: Final = 100_000
@@ -23,28 +26,7 @@ MAX_ROWS: Final = 100_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Text kept at most. [bytes]"""
 
-# Another process may be listing while the receiver writes; its read takes far less than this.
-_BUSY_TIMEOUT_S: Final = 10.0
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS set_aside (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    received_at_ns INTEGER NOT NULL,
-    device TEXT NOT NULL,
-    line TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    remedy TEXT NOT NULL,
-    n_bytes INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS totals (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    n_kept INTEGER NOT NULL,
-    n_kept_bytes INTEGER NOT NULL,
-    n_dropped INTEGER NOT NULL,
-    n_dropped_bytes INTEGER NOT NULL
-);
-INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
-"""
+_COLUMNS: Final = "id, received_at_ns, device, line, reason, remedy, precision, site, mended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +45,12 @@ class QuarantinedLine:
         The line as it came.
     reason, remedy : str
         What is wrong with it, and how the sender can mend it.
+    precision : str
+        Unit of its timestamp.
+    site : str or None
+        Site that its sender belongs to, where that is known.
+    mended : str or None
+        What to try in its place.
     """
 
     id: int
@@ -71,6 +59,9 @@ class QuarantinedLine:
     line: str
     reason: str
     remedy: str
+    precision: str = "ns"
+    site: str | None = None
+    mended: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +121,7 @@ class Quarantine:
             raise QuarantineError(msg)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _connect(path)
+            self._connection = open_quarantine_file(path)
         except (OSError, sqlite3.Error) as error:
             msg = (
                 f"{path}: the quarantine can't be opened ({error}); check the path and its rights; "
@@ -138,7 +129,15 @@ class Quarantine:
             )
             raise QuarantineError(msg) from error
 
-    def set_aside(self, lines: Sequence[RejectedLine], *, device: str, received_at_ns: int) -> None:
+    def set_aside(
+        self,
+        lines: Sequence[RejectedLine],
+        *,
+        device: str,
+        received_at_ns: int,
+        precision: str = "ns",
+        site: str | None = None,
+    ) -> None:
         """Keep lines that were not taken; on return they are durable.
 
         Parameters
@@ -149,6 +148,10 @@ class Quarantine:
             Name of the credential they came with.
         received_at_ns : int
             When they came. [ns since 1970-01-01 UTC]
+        precision : str
+            Unit of their timestamps.
+        site : str, optional
+            Site that their sender belongs to, where that is known.
 
         Raises
         ------
@@ -165,18 +168,20 @@ class Quarantine:
                 each.reason,
                 each.remedy,
                 sum(len(text.encode()) for text in (device, each.line, each.reason, each.remedy)),
+                precision,
+                site,
             )
             for each in lines
         ]
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT INTO set_aside (received_at_ns, device, line, reason, remedy, n_bytes) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO set_aside (received_at_ns, device, line, reason, remedy, n_bytes, "
+                "precision, site) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             connection.execute(
                 "UPDATE totals SET n_kept = n_kept + ?, n_kept_bytes = n_kept_bytes + ?",
-                (len(rows), sum(row[-1] for row in rows)),
+                (len(rows), sum(row[5] for row in rows)),
             )
             self._make_room(connection)
 
@@ -202,7 +207,7 @@ class Quarantine:
         """
         with self._reading() as connection:
             found = connection.execute(
-                "SELECT id, received_at_ns, device, line, reason, remedy FROM set_aside "
+                f"SELECT {_COLUMNS} FROM set_aside "  # noqa: S608 - our own names
                 "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?",
                 (before_id, before_id, limit),
             ).fetchall()
@@ -228,11 +233,118 @@ class Quarantine:
         """
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT id, received_at_ns, device, line, reason, remedy FROM set_aside "
-                "WHERE id = ?",
+                f"SELECT {_COLUMNS} FROM set_aside WHERE id = ?",  # noqa: S608 - our own names
                 (line_id,),
             ).fetchone()
         return None if row is None else QuarantinedLine(*row)
+
+    def want(self, ids: Sequence[int], *, mended: str | None = None) -> int:
+        """Ask for lines to be tried again; whoever keeps the store does so within a minute.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            Their numbers.
+        mended : str, optional
+            What to try in place of the line; None tries what was tried last.
+
+        Returns
+        -------
+        int
+            How many of them are there.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be written.
+        """
+        with self._transaction() as connection:
+            return sum(
+                connection.execute(
+                    "UPDATE set_aside SET is_wanted = 1, mended = coalesce(?, mended) WHERE id = ?",
+                    (mended, line_id),
+                ).rowcount
+                for line_id in ids
+            )
+
+    def wanted(self, limit: int) -> list[QuarantinedLine]:
+        """List the lines that are to be tried again, oldest first.
+
+        Parameters
+        ----------
+        limit : int
+            Lines to give at most.
+
+        Returns
+        -------
+        list of QuarantinedLine
+            The lines.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be read.
+        """
+        with self._reading() as connection:
+            found = connection.execute(
+                f"SELECT {_COLUMNS} FROM set_aside "  # noqa: S608 - our own names
+                "WHERE is_wanted = 1 ORDER BY id LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [QuarantinedLine(*row) for row in found]
+
+    def refuse_again(self, line_id: int, rejected: RejectedLine) -> None:
+        """Keep a line that was tried again in vain, with what is wrong with it now.
+
+        Parameters
+        ----------
+        line_id : int
+            Its number.
+        rejected : RejectedLine
+            The reason and remedy.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be written.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE set_aside SET is_wanted = 0, reason = ?, remedy = ? WHERE id = ?",
+                (rejected.reason, rejected.remedy, line_id),
+            )
+
+    def let_go(self, ids: Sequence[int]) -> int:
+        """Remove lines: the store has them, or nobody wants them.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            Their numbers.
+
+        Returns
+        -------
+        int
+            How many of them were there.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be written.
+        """
+        n_gone = 0
+        with self._transaction() as connection:
+            for line_id in ids:
+                row = connection.execute(
+                    "DELETE FROM set_aside WHERE id = ? RETURNING n_bytes", (line_id,)
+                ).fetchone()
+                if row is not None:
+                    n_gone += 1
+                    connection.execute(
+                        "UPDATE totals SET n_kept = n_kept - 1, n_kept_bytes = n_kept_bytes - ?",
+                        row,
+                    )
+        return n_gone
 
     def count(self) -> QuarantineCount:
         """Say how much is set aside, and what the cap has dropped.
@@ -315,19 +427,3 @@ class Quarantine:
                     "make room on the disk or check the file's rights"
                 )
                 raise QuarantineError(msg) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    # A new file is only there after a power cut if its folder's entry is on the disk too.
-    sync_folder(path.parent)
-    return connection

@@ -9,10 +9,11 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 from ingest.errors import StoreRejectedError
 from ingest.ports import MachineCatalogue, TelemetryStore
-from ingest.quarantine import Quarantine
+from ingest.quarantine import Quarantine, QuarantinedLine
 from ingest.telemetry import DecodedLines, RejectedLine, TelemetryBatch, decode_lines
 from ingest.telemetry.line_protocol import Precision
 from ingest.tokens import TokenCheck
@@ -139,8 +140,57 @@ class IngestService:
             If bad lines could not be kept; the same body may be sent again.
         """
         now_ns = self._clock_ns()
-        decoded = decode_lines(body, precision=precision, received_at_ns=now_ns)
-        validated = validate_lines(decoded, self._catalogue, self._limits, now_ns=now_ns, site=site)
+        outcome = self._store_good(body, precision, device, site, received_at_ns=now_ns)
+        self._quarantine.set_aside(
+            outcome.set_aside, device=device, received_at_ns=now_ns, precision=precision, site=site
+        )
+        self._count(device, outcome.n_stored, len(outcome.set_aside))
+        return outcome
+
+    def try_again(self, line: QuarantinedLine) -> RejectedLine | None:
+        """Try a line that was set aside, or what was mended of it, as its sender would.
+
+        Parameters
+        ----------
+        line : QuarantinedLine
+            The line; a time that it does not carry is when it was received.
+
+        Returns
+        -------
+        RejectedLine or None
+            What is still wrong with it, None if the store has it now.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the store did not answer; the same line may be tried again.
+        """
+        text = line.line if line.mended is None else line.mended
+        outcome = self._store_good(
+            text.encode(),
+            cast("Precision", line.precision),
+            line.device,
+            line.site,
+            received_at_ns=line.received_at_ns,
+        )
+        if not outcome.n_stored and not outcome.set_aside:
+            return RejectedLine(1, text, "there is no sample in it", "mend it, or drop it")
+        self._count(line.device, outcome.n_stored, 0)
+        return outcome.set_aside[0] if outcome.set_aside else None
+
+    def _store_good(
+        self,
+        body: bytes,
+        precision: Precision,
+        device: str,
+        site: str | None,
+        *,
+        received_at_ns: int,
+    ) -> IngestOutcome:
+        decoded = decode_lines(body, precision=precision, received_at_ns=received_at_ns)
+        validated = validate_lines(
+            decoded, self._catalogue, self._limits, now_ns=self._clock_ns(), site=site
+        )
         set_aside, n_stored = validated.set_aside, 0
         if len(validated.accepted):
             try:
@@ -157,8 +207,6 @@ class IngestService:
                 n_stored = len(validated.accepted)
                 if self._on_stored is not None:
                     self._on_stored(validated.accepted)
-        self._quarantine.set_aside(set_aside, device=device, received_at_ns=now_ns)
-        self._count(device, n_stored, len(set_aside))
         return IngestOutcome(n_stored, set_aside)
 
     def counts(self) -> dict[str, DeviceCounts]:

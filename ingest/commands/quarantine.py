@@ -29,8 +29,12 @@ def add_to(commands: "Commands") -> None:
     """
     quarantine = commands.add_parser(
         "quarantine",
-        help="look at the lines that were set aside",
-        description="Look at the lines that were set aside. May be used while ingest runs.",
+        help="look at the lines that were set aside, mend them and try them again",
+        description=(
+            "Look at the lines that were set aside, mend them, and have them tried again. Used "
+            "while ingest runs: it tries what is asked for within a minute, and a line that is "
+            "stored by then leaves the quarantine."
+        ),
     )
     actions = quarantine.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser(
@@ -58,6 +62,42 @@ def add_to(commands: "Commands") -> None:
     _add_place(show)
     show.add_argument("id", type=_number, help="number of the line, from `list`")
     show.set_defaults(act=_show)
+    retry = actions.add_parser(
+        "retry",
+        help="have lines tried again, for example after a machine was added",
+        description=(
+            "Have lines tried again as they are, for example after their machine was added to the "
+            "registry. Those that are still refused stay, with the reason they have then."
+        ),
+    )
+    _add_place(retry)
+    retry.add_argument("id", type=_number, nargs="*", help="numbers of the lines, from `list`")
+    retry.add_argument(
+        "--reason",
+        metavar="TEXT",
+        help="instead of numbers: all lines whose reason holds this text",
+    )
+    retry.set_defaults(act=_retry)
+    mend = actions.add_parser(
+        "mend",
+        help="have something else tried in a line's place",
+        description=(
+            "Have something else tried in a line's place. The line as it came is kept until what "
+            "was mended is stored."
+        ),
+    )
+    _add_place(mend)
+    mend.add_argument("id", type=_number, help="number of the line, from `list`")
+    mend.add_argument("line", help="what to try, line protocol in quotes")
+    mend.set_defaults(act=_mend)
+    drop = actions.add_parser(
+        "drop",
+        help="remove lines that nobody needs",
+        description="Remove lines that nobody needs. They can't be had back.",
+    )
+    _add_place(drop)
+    drop.add_argument("id", type=_number, nargs="+", help="numbers of the lines, from `list`")
+    drop.set_defaults(act=_drop)
 
 
 def _place_of(options: argparse.Namespace) -> Path:
@@ -98,8 +138,50 @@ def _show(options: argparse.Namespace) -> int:
         f"received  {_time_of(line)} from {line.device}\n"
         f"reason    {_plain(line.reason)}\n"
         f"remedy    {_plain(line.remedy)}"
+        + ("" if line.mended is None else f"\nmended    {_plain(line.mended)}")
     )
     return EXIT_OK
+
+
+def _retry(options: argparse.Namespace) -> int:
+    if bool(options.id) == (options.reason is not None):
+        print("give numbers of lines, or --reason TEXT, and not both", file=sys.stderr)
+        return EXIT_SETTINGS
+    with Quarantine(_place_of(options), must_exist=True) as quarantine:
+        ids = options.id or _with_reason(quarantine, options.reason)
+        return _said(quarantine.want(ids), len(ids), "are to be tried again, within a minute")
+
+
+def _with_reason(quarantine: Quarantine, text: str) -> list[int]:
+    ids: list[int] = []
+    before_id = None
+    while lines := quarantine.lines(limit=1000, before_id=before_id):
+        ids += [line.id for line in lines if text in line.reason]
+        before_id = lines[-1].id
+    return ids
+
+
+def _mend(options: argparse.Namespace) -> int:
+    with Quarantine(_place_of(options), must_exist=True) as quarantine:
+        n_there = quarantine.want([options.id], mended=options.line)
+    return _said(n_there, 1, "are to be tried as mended, within a minute")
+
+
+def _drop(options: argparse.Namespace) -> int:
+    with Quarantine(_place_of(options), must_exist=True) as quarantine:
+        return _said(quarantine.let_go(options.id), len(options.id), "are removed")
+
+
+def _said(n_there: int, n_asked: int, what: str) -> int:
+    print(f"{n_there} lines {what}")
+    if n_there == n_asked:
+        return EXIT_OK
+    print(
+        f"{n_asked - n_there} lines are not there (any more); `quarantine list` shows those that "
+        "there are",
+        file=sys.stderr,
+    )
+    return EXIT_SETTINGS
 
 
 def _time_of(line: QuarantinedLine) -> str:

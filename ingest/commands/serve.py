@@ -20,6 +20,7 @@ from ingest.receiver import make_receiver
 from ingest.service import IngestService
 from ingest.settings import IngestSettings, load_settings
 from ingest.tokens import TokenTable
+from ingest.trying_again import TryingAgain
 
 if TYPE_CHECKING:
     from ingest.commands.shared import Commands
@@ -75,7 +76,11 @@ def _serve(options: argparse.Namespace) -> int:
             token_check,
             limits=settings.limits,
         )
-        with Keeper(store, time.time_ns, settings.raw_days), _mqtt_receiver(service, settings):
+        again = TryingAgain(service, quarantine)
+        with (
+            Keeper(store, time.time_ns, settings.raw_days, [again.step]),
+            _mqtt_receiver(service, settings),
+        ):
             _run(service, listener, settings)
         for device, counts in sorted(service.counts().items()):
             logger.info(
