@@ -15,7 +15,6 @@ from ingest.errors import LineProtocolError
 from ingest.telemetry.batch import Quality, Series, TelemetryBatch
 from ingest.telemetry.names import is_legal_name
 from ingest.telemetry.number_text import (
-    DECIMAL_WIDTH,
     INTEGER_WIDTH,
     decimal_texts,
     integer_texts,
@@ -168,18 +167,19 @@ def _few_lines(batch: TelemetryBatch) -> bytes:
 
 def _block_of_lines(batch: TelemetryBatch, rows: slice, heads: _Heads) -> bytes:
     value, quality = batch.value[rows], batch.quality[rows]
-    n_head, n_quality = heads.texts.shape[1], _QUALITY_BYTES.shape[1]
-    at_value = n_head + len(_VALUE)
-    at_quality = at_value + DECIMAL_WIDTH + 1
-    at_time = at_quality + n_quality
-    table = np.empty((value.size, at_time + INTEGER_WIDTH + 1), np.uint8)
-    table[:, :n_head] = heads.texts[batch.series_index[rows]]
-    table[:, n_head:at_value] = _VALUE
     is_nan = np.isnan(value)
     has_nan = bool(is_nan.any())
-    table[:, at_value : at_quality - 1] = decimal_texts(
-        np.where(is_nan, 0.0, value) if has_nan else value
-    )
+    spelled = decimal_texts(np.where(is_nan, 0.0, value) if has_nan else value)
+    # Most values are short: columns that no row uses are left out.
+    n_value = int(np.flatnonzero(spelled.any(axis=0))[-1]) + 1
+    n_head, n_quality = heads.texts.shape[1], _QUALITY_BYTES.shape[1]
+    at_value = n_head + len(_VALUE)
+    at_quality = at_value + n_value + 1
+    at_time = at_quality + n_quality
+    table = np.empty((value.size, at_time + INTEGER_WIDTH + 1), np.uint8)
+    table[:, :n_head] = np.take(heads.texts, batch.series_index[rows], axis=0)
+    table[:, n_head:at_value] = _VALUE
+    table[:, at_value : at_quality - 1] = spelled[:, :n_value]
     table[:, at_quality - 1] = _COMMA
     if has_nan:
         table[is_nan, n_head:at_quality] = 0

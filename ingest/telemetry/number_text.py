@@ -51,6 +51,11 @@ _SCALES: Final = np.array([
 ])
 """What takes a value of each power of ten to 17 digits; all of them are exact."""
 
+_SCALES_15: Final = np.array([
+    10.0 ** max(14 - power, 0) for power in range(_LEAST_POWER, _LEAST_POWER + 21)
+])
+"""What takes a value to 15 digits; one of more before its point stays as it is."""
+
 _SCALES_HIGH: Final = _SPLITTER * _SCALES - (_SPLITTER * _SCALES - _SCALES)
 _SCALES_LOW: Final = _SCALES - _SCALES_HIGH
 
@@ -70,6 +75,17 @@ _CHUNKS: Final = np.array([f"{number:04d}".encode() for number in range(_CHUNK)]
     np.uint32
 )
 """Four digits at a time."""
+
+_NOUGHTS: Final = np.array(
+    [
+        4 if number == 0 else len(text := str(number)) - len(text.rstrip("0"))
+        for number in range(_CHUNK)
+    ],
+    dtype=np.uint8,
+)
+"""How many noughts each four digits end in."""
+
+_PLACES: Final = np.arange(N_DIGITS, dtype=np.uint8)
 
 
 def decimal_texts(value: npt.NDArray[np.float64]) -> Bytes:
@@ -96,11 +112,17 @@ def decimal_texts(value: npt.NDArray[np.float64]) -> Bytes:
         size = np.where(is_usual, size, 1.0)
     place = _GUESSES[(size.view(np.uint64) >> _EXPONENT_SHIFT).astype(np.int64)]
     place += size >= _POWERS[place + 1]
-    digits, is_sure = _shortest_digits(size, place)
-    is_carried = digits == 10**N_DIGITS
-    if is_carried.any():
-        place += is_carried
-        digits = np.where(is_carried, 10 ** (N_DIGITS - 1), digits)
+    digits, is_short = _few_digits(size, place)
+    is_sure = is_short
+    if not is_short.all():
+        long = np.flatnonzero(~is_short)
+        digits[long], is_sure_long = _shortest_digits(size[long], place[long])
+        is_sure = is_short.copy()
+        is_sure[long] = is_sure_long
+        is_carried = digits == 10**N_DIGITS
+        if is_carried.any():
+            place += is_carried
+            digits[is_carried] = 10 ** (N_DIGITS - 1)
     text = _laid_out(digits, place)
     text[:, 0] = np.where(np.signbit(value), _MINUS, 0)
     hard = np.flatnonzero(~(is_sure & is_usual))
@@ -110,6 +132,19 @@ def decimal_texts(value: npt.NDArray[np.float64]) -> Bytes:
             np.array(spelled, dtype=f"S{DECIMAL_WIDTH}").view(np.uint8).reshape(-1, DECIMAL_WIDTH)
         )
     return text
+
+
+def _few_digits(
+    size: npt.NDArray[np.float64], place: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Digits of values that at most 15 of them tell, with noughts behind, and which those are.
+
+    A whole number below 2**53 by a power of ten that is exact is rounded once: if that gives the
+    value, the digits do, and no two texts of 15 digits give the same.
+    """
+    scale = _SCALES_15[place]
+    whole = np.rint(size * scale)
+    return whole.astype(np.int64) * 100, (whole / scale == size) & (whole < 1e15)
 
 
 def _shortest_digits(
@@ -157,68 +192,56 @@ def _shortest_digits(
 
 def _laid_out(digits: npt.NDArray[np.int64], place: npt.NDArray[np.int64]) -> Bytes:
     """Digits as text with a point where it belongs; the first column is left for a sign."""
-    n_rows = digits.size
-    text = np.zeros((n_rows, DECIMAL_WIDTH), np.uint8)
-    columns = _digit_columns(digits)
-    shown = _n_significant(digits)
-    power = place + _LEAST_POWER
-    for one in np.unique(power).tolist():
-        rows: slice | npt.NDArray[np.intp]
-        rows = slice(None) if n_rows and (power == one).all() else np.flatnonzero(power == one)
-        _lay_out_power(text, rows, columns[rows], shown[rows], one)
+    text = np.zeros((digits.size, DECIMAL_WIDTH), np.uint8)
+    columns, shown = _digit_columns(digits)
+    places = np.flatnonzero(np.bincount(place)).tolist()
+    for one in places:
+        if len(places) == 1:
+            _lay_out_power(text, columns, shown, one + _LEAST_POWER)
+        else:
+            rows = np.flatnonzero(place == one)
+            part = np.zeros((rows.size, DECIMAL_WIDTH), np.uint8)
+            _lay_out_power(part, columns[rows], shown[rows], one + _LEAST_POWER)
+            text[rows] = part
     return text
 
 
-def _lay_out_power(
-    text: Bytes,
-    rows: "slice | npt.NDArray[np.intp]",
-    columns: Bytes,
-    shown: npt.NDArray[np.int64],
-    power: int,
-) -> None:
-    """Lay out the rows whose first digit counts for the same power of ten."""
+def _lay_out_power(text: Bytes, columns: Bytes, shown: Bytes, power: int) -> None:
+    """Lay out digits whose first counts for the same power of ten."""
     n_before = max(power + 1, 0)
     # At least one digit stands behind the point; noughts behind the last one are not shown.
-    last = np.maximum(shown, n_before + 1)
-    kept = columns * (np.arange(N_DIGITS) < last[:, np.newaxis])
-    line = np.zeros((columns.shape[0], DECIMAL_WIDTH), np.uint8)
+    last = np.maximum(shown, np.uint8(n_before + 1))
+    kept = columns * (last[:, np.newaxis] > _PLACES)
     if n_before:
-        line[:, 1 : 1 + n_before] = kept[:, :n_before]
+        text[:, 1 : 1 + n_before] = kept[:, :n_before]
         at = 1 + n_before
     else:
-        line[:, 1] = _ZERO
+        text[:, 1] = _ZERO
         at = 2
-    line[:, at] = _POINT
+    text[:, at] = _POINT
     at += 1
     n_noughts = max(-power - 1, 0)
-    line[:, at : at + n_noughts] = _ZERO
+    text[:, at : at + n_noughts] = _ZERO
     at += n_noughts
-    line[:, at : at + N_DIGITS - n_before] = kept[:, n_before:]
-    text[rows] = line
+    text[:, at : at + N_DIGITS - n_before] = kept[:, n_before:]
 
 
-def _n_significant(digits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many of the 17 digits are left without the noughts behind."""
-    shown = np.full(digits.size, N_DIGITS, np.int64)
-    left = digits
-    for step in (8, 4, 2, 1, 1):
-        shorter = left // 10**step
-        is_nought = shorter * 10**step == left
-        left = np.where(is_nought, shorter, left)
-        shown -= step * is_nought
-    return np.maximum(shown, 1)
-
-
-def _digit_columns(digits: npt.NDArray[np.int64]) -> Bytes:
-    """Put each of the 17 digits into a column."""
+def _digit_columns(digits: npt.NDArray[np.int64]) -> tuple[Bytes, Bytes]:
+    """Put each of the 17 digits into a column, and count them without the noughts behind."""
     chunks = np.empty((digits.size, 5), np.uint32)
+    n_noughts = np.zeros(digits.size, np.uint8)
+    is_nought = np.ones(digits.size, np.bool_)
     left = digits
     for column in (4, 3, 2, 1):
         shorter = left // _CHUNK
-        chunks[:, column] = _CHUNKS[left - shorter * _CHUNK]
+        four = left - shorter * _CHUNK
+        chunks[:, column] = _CHUNKS[four]
+        ending = _NOUGHTS[four]
+        n_noughts += ending * is_nought
+        is_nought &= ending == 4
         left = shorter
     chunks[:, 0] = _CHUNKS[left]
-    return chunks.view(np.uint8)[:, 3:]
+    return chunks.view(np.uint8)[:, 3:], np.uint8(N_DIGITS) - n_noughts
 
 
 def integer_texts(value: npt.NDArray[np.int64]) -> Bytes:

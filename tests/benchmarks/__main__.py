@@ -13,7 +13,7 @@ from tests.benchmarks.common import data_folder
 
 def benchmark_names() -> list[str]:
     """Every module of this package that is a benchmark."""
-    helpers = {"__main__", "common", "fleets", "peers", "detection_data"}
+    helpers = {"__main__", "common", "fleets", "peers", "detection_data", "plain_consumer"}
     return sorted({module.name for module in pkgutil.iter_modules(benchmarks.__path__)} - helpers)
 
 
