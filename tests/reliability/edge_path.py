@@ -10,6 +10,7 @@ its own (``python -m tests.reliability.edge_path SIDE ...``) and says what it to
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import asyncua
 import numpy as np
@@ -42,7 +43,10 @@ from edge_agent.uplink_http import HttpUplink
 from ingest.telemetry import Series
 from simulators.load.notifications import ITEM, NotificationBuilder
 
-ua: Any = asyncua.ua
+Untyped: TypeAlias = Any
+"""What asyncua and influxdb-client do not type, or too strictly."""
+
+ua: Untyped = asyncua.ua
 """Its constructors ask for its own number types, and take plain ones."""
 
 SITE, SIGNAL = "mill-7", "vibration_mm_s"
@@ -78,7 +82,7 @@ def machine(node: int) -> str:
     return f"press-{node:04d}"
 
 
-# --- ours ------------------------------------------------------------------------------------------
+# --- ours --------------------------------------------------------------------------------------
 
 
 class Player:
@@ -116,10 +120,10 @@ def play_as_reader(n_messages: int, report: Path, arguments: list[str]) -> None:
     """The reader process: everything but its source is the real one."""
     from edge_agent.reader import child
 
-    def make_source(begin: Begin, _counters: Counters) -> Any:
+    def make_source(begin: Begin, _counters: Counters) -> Player:
         return Player(begin.series, n_messages, report)
 
-    Begin.make_source = make_source  # type: ignore[method-assign]  # the source is what is played
+    Begin.make_source = make_source  # type: ignore[method-assign, assignment]  # it plays
     child.main(arguments)
 
 
@@ -165,7 +169,7 @@ async def run_ours(url: str, database: str, folder: Path, n_messages: int) -> di
         counters,
         lambda descriptor: [
             *(sys.executable, "-m", "tests.reliability.edge_path", "reader"),
-            *(str(n_messages), str(report), str(descriptor), str(os_pid())),
+            *(str(n_messages), str(report), str(descriptor), str(os.getpid())),
         ],
     )
     runtime = Runtime(
@@ -196,26 +200,21 @@ async def run_ours(url: str, database: str, folder: Path, n_messages: int) -> di
     }
 
 
-def os_pid() -> int:
-    """Number of this process."""
-    import os
-
-    return os.getpid()
-
-
-# --- the peer --------------------------------------------------------------------------------------
+# --- the peer ----------------------------------------------------------------------------------
 
 
 class Handler:
     """What asyncua calls for each value."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        from influxdb_client import Point, WritePrecision
+        from influxdb_client.client.write.point import Point
+        from influxdb_client.domain.write_precision import WritePrecision
 
         self._database = database
-        self._point, self._ns = cast("Any", Point), cast("Any", WritePrecision).NS
+        self._point: Untyped = Point
+        self._ns: Untyped = WritePrecision.NS
 
-    def datachange_notification(self, node: Any, value: float, data: Any) -> None:
+    def datachange_notification(self, node: str, value: float, data: Untyped) -> None:
         point = (
             self
             ._point("telemetry")
@@ -239,7 +238,7 @@ async def run_peer(url: str, database: str, folder: Path, n_messages: int) -> di
         "CREATE TABLE point (id INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT)"
     )
     subscription = Subscription(cast("Any", None), ua.CreateSubscriptionParameters(), Handler(rows))
-    subscription._observe = lambda _call: None  # type: ignore[method-assign]  # there is no session
+    subscription._observe = lambda hook: None  # type: ignore[method-assign]  # there is no session
     for node in range(N_NODES):
         item = subscription._monitored_items[node + 1] = SubscriptionItemData()
         item.node = cast("Any", machine(node))
@@ -268,7 +267,7 @@ async def run_peer(url: str, database: str, folder: Path, n_messages: int) -> di
     }
 
 
-# --- both ------------------------------------------------------------------------------------------
+# --- both --------------------------------------------------------------------------------------
 
 
 def own_cpu_s() -> float:
