@@ -237,7 +237,8 @@ async def run_peer(url: str, database: str, folder: Path, n_messages: int) -> di
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
         "CREATE TABLE point (id INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT)"
     )
-    subscription = Subscription(cast("Any", None), ua.CreateSubscriptionParameters(), Handler(rows))
+    handler: Untyped = Handler(rows)
+    subscription = Subscription(cast("Any", None), ua.CreateSubscriptionParameters(), handler)
     subscription._observe = lambda hook: None  # type: ignore[method-assign]  # there is no session
     for node in range(N_NODES):
         item = subscription._monitored_items[node + 1] = SubscriptionItemData()

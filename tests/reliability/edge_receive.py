@@ -1,8 +1,8 @@
 """What it costs to receive a value over OPC UA with SignAndEncrypt, here and with asyncua alone.
 
 Both read the same flooding server (`staybolt-sim load opcua`), each in a process of its own, for
-the same time (``python -m tests.reliability.edge_receive SIDE ...``). Ours is the agent's own source;
-the peer is asyncua's client with a callback for each publish response, its cheapest way.
+the same time (``python -m tests.reliability.edge_receive SIDE ...``). Ours is the agent's own
+source; the peer is asyncua's client with a callback for each publish response, its cheapest way.
 """
 
 import asyncio
@@ -107,9 +107,13 @@ async def receive_ours(where: dict[str, str], folder: Path, n_nodes: int, second
         for number in range(n_nodes)
     )
     settings = OpcuaSettings(
-        name="load", endpoint=where["endpoint"], trusted_servers_dir=Path(where["server_certificate"]).parent, nodes=nodes,
-        publishing_interval_ms=50.0, read_history=False,
-    )  # fmt: skip
+        name="load",
+        endpoint=where["endpoint"],
+        trusted_servers_dir=Path(where["server_certificate"]).parent,
+        nodes=nodes,
+        publishing_interval_ms=50.0,
+        read_history=False,
+    )
     series = tuple(Series("mill-7", node.machine, node.signal) for node in nodes)
     keys, _ = ensure_keys(folder / "state")
     source = OpcuaSource(settings, series, keys, folder / "state", Counters())
