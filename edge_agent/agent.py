@@ -13,6 +13,7 @@ from typing import Any, Final
 from edge_agent.core import AgentCore
 from edge_agent.counters import Counters
 from edge_agent.making import make_source, prepare_sources
+from edge_agent.memory import give_back_forever
 from edge_agent.oncall.health import reasons
 from edge_agent.oncall.heartbeat import Heartbeat
 from edge_agent.oncall.observer import Observer
@@ -117,6 +118,7 @@ class _Watchers:
         self._start("certificates", self._observer.watch_certificates())
         self._start("status line", self._tell_status_line())
         self._start("heartbeat", self._heartbeat.run())
+        self._start("memory", give_back_forever())
         manager.ready()
 
     async def __aexit__(self, *_: object) -> None:

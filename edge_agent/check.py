@@ -15,7 +15,8 @@ from edge_agent.check_device import check_device
 from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SettingsError
 from edge_agent.findings import Finding, look
-from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
+from edge_agent.key_files import WARN_BEFORE_END
+from edge_agent.keys import OwnKeys, load_keys
 from edge_agent.messages import NotAllowed, Refused, Settled, Stored, TooLarge, Unavailable
 from edge_agent.settings import Settings
 from edge_agent.settings_file import read_secret

@@ -1,9 +1,17 @@
-"""Where the agent's own keys are, for those who need not load what reads them."""
+"""Where keys and certificates are, for those who need not load what reads them."""
 
+import datetime
 from pathlib import Path
+from typing import Final
 
-CERTIFICATE_NAME = "certificate.der"
-PRIVATE_KEY_NAME = "private_key.pem"
+CERTIFICATE_NAME: Final = "certificate.der"
+PRIVATE_KEY_NAME: Final = "private_key.pem"
+
+CERTIFICATE_ENDINGS: Final = frozenset({".der", ".pem", ".crt", ".cer"})
+"""Endings of files in trust folders that are certificates."""
+
+WARN_BEFORE_END: Final = datetime.timedelta(days=60)
+"""So long before a certificate ends somebody is told."""
 
 
 def keys_folder(state_dir: Path) -> Path:

@@ -34,8 +34,6 @@ VALID_FOR: Final = datetime.timedelta(days=5 * 365)
 VALID_BEFORE: Final = datetime.timedelta(days=1)
 """Plant clocks are seldom right to the minute; a certificate "from tomorrow" is refused."""
 
-WARN_BEFORE_END: Final = datetime.timedelta(days=60)
-
 
 @dataclass(frozen=True, slots=True)
 class OwnKeys:

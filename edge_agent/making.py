@@ -10,7 +10,6 @@ from edge_agent.settings import Settings
 from edge_agent.settings_changes import sources_of
 from edge_agent.settings_mqtt import MqttSettings
 from edge_agent.settings_opcua import OpcuaSettings
-from edge_agent.sources.mqtt import MqttSource
 
 logger = logging.getLogger(__name__)
 
@@ -122,4 +121,7 @@ def mqtt_source(settings: Settings, mqtt: MqttSettings, counters: Counters) -> S
     Source
         Not connected yet.
     """
+    # Its libraries take a tenth of the agent's memory: not where there is no broker.
+    from edge_agent.sources.mqtt import MqttSource
+
     return MqttSource(mqtt, settings.site, counters, settings.state_dir)

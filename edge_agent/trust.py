@@ -19,11 +19,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge_agent.errors import SettingsError, UntrustedServerError
-from edge_agent.keys import WARN_BEFORE_END
+from edge_agent.key_files import CERTIFICATE_ENDINGS, WARN_BEFORE_END
 
 logger = logging.getLogger(__name__)
 
-CERTIFICATE_ENDINGS: Final = frozenset({".der", ".pem", ".crt", ".cer"})
 MAX_REJECTED_FILES: Final = 50
 """A server that shows a new certificate each time must not fill the disk."""
 

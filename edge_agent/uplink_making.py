@@ -5,8 +5,6 @@ from collections.abc import Callable
 from edge_agent.ports import Uplink
 from edge_agent.records import Lane
 from edge_agent.settings import Settings
-from edge_agent.uplink_http import HttpUplink
-from edge_agent.uplink_mqtt import MqttUplink
 from ingest.telemetry.mqtt_contract import Sender
 
 
@@ -27,6 +25,11 @@ def make_uplink(settings: Settings, lane: Lane, outbox_id: Callable[[], str]) ->
     Uplink
         Not connected yet.
     """
+    # Each brings libraries of its own along: only those of the kind in use are loaded.
     if settings.uplink.kind == "http":
+        from edge_agent.uplink_http import HttpUplink
+
         return HttpUplink(settings.uplink)
+    from edge_agent.uplink_mqtt import MqttUplink
+
     return MqttUplink(settings.uplink, Sender(settings.site, settings.agent), lane, outbox_id)

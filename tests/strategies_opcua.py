@@ -12,7 +12,7 @@ ua: Any = asyncua.ua
 """Its constructors ask for its own number types, and take plain ones."""
 
 _INTEGERS = {2: "<b", 3: "<B", 4: "<h", 5: "<H", 6: "<i", 7: "<I", 8: "<q", 9: "<Q"}
-_TICKS_2026 = 134_000_000_000_000_000
+TICKS_2026 = 134_000_000_000_000_000
 
 
 def _bounds(form: str) -> tuple[int, int]:
@@ -37,9 +37,8 @@ def numbers(draw: st.DrawFn, kinds: Sequence[int] = tuple(range(1, 12))) -> byte
     )
 
 
-def others() -> st.SearchStrategy[bytes]:
-    """A variant that is no number: text, times, ids, structures, arrays, nothing."""
-    values = st.sampled_from([
+def _other_values() -> list[bytes]:
+    values = [
         ua.Variant(None),
         ua.Variant("läuft"),
         ua.Variant(None, ua.VariantType.String),
@@ -55,7 +54,7 @@ def others() -> st.SearchStrategy[bytes]:
         ua.Variant(ua.ExtensionObject(ua.NodeId(9999, 3), ua.ByteString(b"12345"))),
         ua.Variant(ua.Range(1.0, 2.0)),
         ua.Variant(ua.DataValue(ua.Variant(1.0))),
-        ua.Variant(ua.win_epoch_to_datetime(_TICKS_2026), ua.VariantType.DateTime),
+        ua.Variant(ua.win_epoch_to_datetime(TICKS_2026), ua.VariantType.DateTime),
         ua.Variant([1.0, 2.0]),
         ua.Variant([], ua.VariantType.Double),
         ua.Variant([True, False]),
@@ -64,8 +63,8 @@ def others() -> st.SearchStrategy[bytes]:
         ua.Variant([[1, 2], [3, 4]], ua.VariantType.Int16),
         ua.Variant([ua.LocalizedText("a")]),
         ua.Variant([ua.NodeId(1, 1)]),
-    ])  # fmt: skip
-    raw = st.sampled_from([
+    ]  # fmt: skip
+    raw = [
         b"\x18\x0b" + struct.pack("<d", 2.5),  # a variant in a variant
         b"\x18\x18\x00",
         b"\x8b\xff\xff\xff\xff",  # an array that is null
@@ -74,8 +73,17 @@ def others() -> st.SearchStrategy[bytes]:
         b"\x0e" + bytes(range(16)),  # a GUID
         b"\x97\x01\x00\x00\x00\x01\x06\x05\x00\x00\x00",  # an array of one data value
         b"\x19\x01\x01\x00\x00\x00",  # diagnostics
-    ])  # fmt: skip
-    return values.map(variant_to_binary) | raw
+    ]  # fmt: skip
+    return [*map(variant_to_binary, values), *raw]
+
+
+OTHER_VALUES = _other_values()
+"""Variants that are no numbers: text, times, ids, structures, arrays, nothing."""
+
+
+def others() -> st.SearchStrategy[bytes]:
+    """A variant that is no number."""
+    return st.sampled_from(OTHER_VALUES)
 
 
 STATUSES = st.sampled_from([
@@ -83,7 +91,7 @@ STATUSES = st.sampled_from([
     0x00000400, 0x00000080, 0xFFFFFFFF,
 ])  # fmt: skip
 TICKS = (
-    st.integers(_TICKS_2026, _TICKS_2026 + 10**9)
+    st.integers(TICKS_2026, TICKS_2026 + 10**9)
     | st.sampled_from([0, -1, 2**63 - 1, -(2**63), 116_444_736_000_000_000])
     | st.integers(116_444_735_999_999_980, 116_444_736_000_000_030)
     | st.integers(208_591_200_000_000_000 - 20, 208_591_200_000_000_000 + 20)

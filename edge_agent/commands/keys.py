@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_agent.commands.shared import EXIT_OK
-from edge_agent.keys import ensure_keys
 
 if TYPE_CHECKING:
     from edge_agent.commands.shared import Commands
@@ -38,6 +37,9 @@ def add_to(commands: "Commands") -> None:
 
 
 def _ensure(options: argparse.Namespace) -> int:
+    # Not above: it brings a library along that the running agent has no use for.
+    from edge_agent.keys import ensure_keys
+
     keys, _ = ensure_keys(options.state_dir, options.application_uri)
     print(keys.certificate_path)
     return EXIT_OK

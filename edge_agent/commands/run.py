@@ -16,6 +16,7 @@ from edge_agent.agent import run_agent
 from edge_agent.commands.shared import EXIT_OK, add_config
 from edge_agent.errors import SettingsError
 from edge_agent.making import prepare_sources
+from edge_agent.memory import use_one_arena
 from edge_agent.oncall.log_lines import LineHandler
 from edge_agent.outbox import Outbox
 from edge_agent.settings_file import load_settings, read_secret
@@ -50,6 +51,7 @@ def add_to(commands: "Commands") -> None:
 def _run(options: argparse.Namespace) -> int:
     # Until the event loop listens to it, a reload asked for too soon must not end the agent.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    use_one_arena()
     settings = load_settings(options.config)
     logging.basicConfig(level=logging.INFO, handlers=[LineHandler(sys.stderr, os.environ)])
     # What matters of the library's talk is said by our own messages, in words for a person.

@@ -5,12 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
-from edge_agent.key_files import keys_folder
-from edge_agent.keys import WARN_BEFORE_END
+from edge_agent.certificate_dates import ends_of
+from edge_agent.key_files import CERTIFICATE_ENDINGS, WARN_BEFORE_END, keys_folder
 from edge_agent.settings import Settings
-from edge_agent.trust import CERTIFICATE_ENDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +51,7 @@ def certificate_ends(settings: Settings) -> list[CertificateEnd]:
     # Several servers may share a folder of trusted certificates: each is told once.
     first_named = {path: what for what, path in reversed(list(_named(settings)))}
     found = [
-        CertificateEnd(what, path, certificate.not_valid_after_utc)
-        for path, what in first_named.items()
-        for certificate in _read(path)
+        CertificateEnd(what, path, end) for path, what in first_named.items() for end in _read(path)
     ]
     return sorted(found, key=lambda end: end.ends_at)
 
@@ -89,11 +84,8 @@ def _files_in(folder: Path) -> list[Path]:
         return []
 
 
-def _read(path: Path) -> list[x509.Certificate]:
+def _read(path: Path) -> list[datetime.datetime]:
     try:
-        content = path.read_bytes()
-        if content.startswith(b"-----"):
-            return x509.load_pem_x509_certificates(content)
-        return [x509.load_der_x509_certificate(content)]
+        return ends_of(path.read_bytes())
     except (OSError, ValueError):
         return []

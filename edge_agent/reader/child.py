@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SourceError
+from edge_agent.memory import give_back_forever, use_one_arena
 from edge_agent.oncall.log_lines import LineHandler
 from edge_agent.reader.begin import Begin, read_settings
 from edge_agent.reader.frames import (
@@ -60,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     descriptor, agent_pid = map(int, sys.argv[1:] if arguments is None else arguments)
     _die_with(agent_pid)
+    use_one_arena()
     # A service manager and a terminal signal every process: the agent says when we stop.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         asyncio.run(_Reader(socket.socket(fileno=descriptor)).run())
     except MemoryError:
@@ -110,10 +112,12 @@ class _Reader:
         )
         self._idle_since_s = asyncio.get_running_loop().time()
         beating = asyncio.create_task(self._beat_forever(reader, writer))
+        trimming = asyncio.create_task(give_back_forever())
         try:
             await self._obey(begin, reader, writer)
         finally:
             beating.cancel()
+            trimming.cancel()
             await self._stop_serving()
             self._say_counters(writer)
             with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ from typing import Protocol
 from cryptography import x509
 
 from edge_agent.errors import SettingsError, SourceError
-from edge_agent.keys import WARN_BEFORE_END
+from edge_agent.key_files import WARN_BEFORE_END
 from edge_agent.settings_mqtt import BrokerSettings
 
 logger = logging.getLogger(__name__)

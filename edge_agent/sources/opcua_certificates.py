@@ -10,7 +10,8 @@ from cryptography import x509
 
 from edge_agent.counters import Counters
 from edge_agent.errors import SettingsError
-from edge_agent.keys import WARN_BEFORE_END, OwnKeys, load_keys
+from edge_agent.key_files import WARN_BEFORE_END
+from edge_agent.keys import OwnKeys, load_keys
 
 logger = logging.getLogger(__name__)
 

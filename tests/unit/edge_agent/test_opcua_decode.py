@@ -1,6 +1,7 @@
 """Notifications as columns: what asyncua makes of them, from any bytes, in bounded time."""
 
 import contextlib
+import resource
 import struct
 import time
 import tracemalloc
@@ -22,7 +23,7 @@ from edge_agent.sources.opcua_envelope import (
 from edge_agent.sources.opcua_values import Decoded
 from ingest.telemetry import Series
 from tests.naive import opcua_decode as slow
-from tests.strategies_opcua import bodies, body_of, items, numbers
+from tests.strategies_opcua import OTHER_VALUES, TICKS_2026, bodies, body_of, items, numbers
 
 SERIES = tuple(Series("mill-7", f"press-{n}", "vibration_mm_s") for n in range(3))
 DENSE = {1: 0, 2: 1, 3: 2}
@@ -106,7 +107,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try_to_decode(body)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     body=bodies(),
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4),
@@ -121,6 +122,56 @@ def test_flipped_and_cut_notifications_are_read_or_refused(
     decoded = try_to_decode(bytes(changed[: cut % (len(changed) + 1) or None]))
 
     assert decoded is None or len(decoded.batch) <= len(body)
+
+
+def mutated(chance: np.random.Generator, seeds: list[bytes]) -> bytes:
+    """One of the seeds with some of its bytes, lengths and order changed."""
+    body = bytearray(seeds[chance.integers(len(seeds))])
+    for _ in range(chance.integers(1, 5)):
+        place = int(chance.integers(len(body)))
+        match chance.integers(5):
+            case 0:
+                body[place] = int(chance.integers(256))
+            case 1:
+                body[place] ^= 1 << int(chance.integers(8))
+            case 2:
+                odd = chance.choice([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF])
+                body[place : place + 4] = struct.pack("<I", int(odd))
+            case 3:
+                other = seeds[chance.integers(len(seeds))]
+                body[place:] = other[int(chance.integers(len(other))) :]
+            case _:
+                body[place : place + int(chance.integers(1, 40))] = b""
+        if not body:
+            break
+    return bytes(body)
+
+
+def test_twenty_thousand_mutations_are_read_or_refused_in_little_memory() -> None:
+    """The fuzz of DataValues; what is found by it becomes a case of HOSTILE."""
+    chance = np.random.default_rng(4)
+    value = struct.pack("<d", 2.5)
+    kinds = [b"\x0b" + value, b"\x06\1\0\0\0", b"\x01\1", b"\x00", *OTHER_VALUES]
+    items_of = [
+        struct.pack("<IB", 1 + n % 3, 0x0F)
+        + kind
+        + b"\0" * 4
+        + struct.pack("<qq", TICKS_2026, TICKS_2026)
+        for n, kind in enumerate(kinds)
+    ]
+    seeds = [body_of([one] * 3) for one in items_of] + [
+        body_of(items_of),
+        body_of(items_of[:2] * 40),
+    ]
+    n_read = 0
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    for _ in range(20_000):
+        n_read += try_to_decode(mutated(chance, seeds)) is not None
+    after_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert 2_000 < n_read < 18_000
+    assert after_kib - before_kib < 20_000
 
 
 HOSTILE = {
@@ -241,7 +292,7 @@ def test_a_refusal_is_told_with_its_status() -> None:
     assert caught.value.status == ua.StatusCodes.BadNoSubscription
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
     cut=st.integers(0, 10**6),
