@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import api.demo.command
+import api.health.command_backtest
 import api.health.commands
 import api.registry.commands
 import api.serving
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     api.serving.add_commands(commands)
     api.registry.commands.add_commands(commands)
     api.health.commands.add_commands(commands)
+    api.health.command_backtest.add_command(commands)
     return parser
 
 
