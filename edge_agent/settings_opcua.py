@@ -34,6 +34,12 @@ Security = Literal[
     "none-on-loopback",
 ]
 
+LIVE_SETTINGS: Final = frozenset({
+    "nodes", "publishing_interval_ms", "sampling_interval_ms", "queue_size", "trigger",
+    "deadband_percent", "timestamps", "read_history", "history_max_h",
+})  # fmt: skip
+"""What can change while the connection to a server stays."""
+
 NAMESPACE_MARK: Final = "nsu="
 """Begins an element of a browse path that is in another namespace than its node."""
 
@@ -287,6 +293,23 @@ class OpcuaSettings(Group):
             msg = "user: given beside user_certificate_file; give one of the two"
             raise ValueError(msg)
         return self
+
+
+def is_live_change(now: OpcuaSettings, then: OpcuaSettings) -> bool:
+    """Whether settings can be taken without connecting anew.
+
+    Parameters
+    ----------
+    now, then : OpcuaSettings
+        Of the same server, before and after.
+
+    Returns
+    -------
+    bool
+        True if they differ in nothing but `LIVE_SETTINGS`.
+    """
+    before, after = now.model_dump(), then.model_dump()
+    return all(before[name] == after[name] for name in before if name not in LIVE_SETTINGS)
 
 
 def sized_queue(publishing_interval_ms: float, sampling_interval_ms: float) -> int:

@@ -13,6 +13,7 @@ those three are not. A notification is acknowledged only after the outbox has it
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from edge_agent.counters import Counters
 from edge_agent.errors import EdgeError, SourceError
 from edge_agent.keys import OwnKeys
 from edge_agent.ports import Intake
-from edge_agent.settings_opcua import OpcuaSettings
+from edge_agent.settings_opcua import OpcuaSettings, is_live_change
 from edge_agent.sources.opcua_adoption import Memory, Notebook
 from edge_agent.sources.opcua_certificates import CertificateWatch
 from edge_agent.sources.opcua_delivery import Delivery
@@ -44,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S: Final = 0.25
 
+KNOCK_S: Final = (0.4, 0.8)
+"""Pause between two questions whether a server that nobody answered at is there again."""
+
 NODE_RETRY_S: Final = 60.0
 """Which nodes are gone, or there again, is asked so often: not every server tells."""
 
@@ -52,12 +56,6 @@ VANISHED_CHECK_S: Final = 5.0
 
 MAX_DEAF_ADOPTIONS: Final = 2
 """A subscription that was taken over and says nothing so often is given up for a new one."""
-
-LIVE_SETTINGS: Final = frozenset({
-    "nodes", "publishing_interval_ms", "sampling_interval_ms", "queue_size", "trigger",
-    "deadband_percent", "timestamps", "read_history", "history_max_h",
-})  # fmt: skip
-"""What can change while the connection stays."""
 
 
 @dataclass(slots=True)
@@ -96,6 +94,7 @@ class OpcuaSource:
     _publishing: PublishLoop | None = None
     _has_read_notebook: bool = False
     _is_subscribed: bool = False
+    _is_away: bool = False
     _silence_s: float = SILENCE_MIN_S
     _bad_nodes: int = 0
     _n_deaf: int = 0
@@ -132,9 +131,8 @@ class OpcuaSource:
         self._delivery.intake, self._delivery.is_proven = intake, False
         self._delivery.is_server_time = self.settings.timestamps == "server"
         self._recall()
-        self._link = OpcuaLink(self.settings, self._certificates.newest(), self.state_dir)
         try:
-            await self._connect()
+            await self._connect_when_reachable()
             reason = await self._watch()
         except CLIENT_ERRORS as error:
             raise self._link.lost(error) from error
@@ -159,8 +157,7 @@ class OpcuaSource:
         bool
             False if the server must be connected anew for them; nothing was changed then.
         """
-        now, then = self.settings.model_dump(), settings.model_dump()
-        if any(now[name] != then[name] for name in now if name not in LIVE_SETTINGS):
+        if not is_live_change(self.settings, settings):
             return False
         site = self.series[0].site
         is_interval_new = settings.publishing_interval_ms != self.settings.publishing_interval_ms
@@ -195,6 +192,32 @@ class OpcuaSource:
         self._items.adopt(self._memory.items, self._memory.rows, self._memory.next_handle)
         self._silence_s = self._memory.silence_s
 
+    async def _connect_when_reachable(self) -> None:
+        """Connect; where nobody answers, and that was told already, ask again until one does.
+
+        The pauses between connections grow, so that a server that refuses us is not flooded;
+        asking whether anybody is there costs a server nothing, and data flow sooner.
+
+        Raises
+        ------
+        SourceError
+            The first time that nobody answers, and whenever the server does not let us in.
+        """
+        while True:
+            self._link = OpcuaLink(self.settings, self._certificates.newest(), self.state_dir)
+            try:
+                await self._connect()
+            except SourceError as error:
+                is_away = isinstance(error.__cause__, OSError | TimeoutError)
+                if not is_away or not self._is_away:
+                    self._is_away = is_away
+                    raise
+                self._link.drop()
+                await asyncio.sleep(random.uniform(*KNOCK_S))  # noqa: S311 - keeps no secret
+            else:
+                self._is_away = False
+                return
+
     async def _connect(self) -> None:
         """Connect, and go on with the subscription we had, or make a new one."""
         if self._memory is not None and await self._adopt(self._memory):
@@ -209,7 +232,7 @@ class OpcuaSource:
         how = await take_over(link, memory)
         if how is None:
             return False
-        away_s = self._away_s()
+        away_s = self._delivery.away_s()
         publishing = self._publishing
         if publishing is None or publishing.subscription_id != memory.subscription_id:
             publishing = self._new_publishing(memory.subscription_id)
@@ -240,7 +263,7 @@ class OpcuaSource:
             logger.warning(
                 "%s: nothing of ours is left on the server after %.0f s; its queue is lost, %s",
                 link.place,
-                self._away_s(),
+                self._delivery.away_s(),
                 "the gap is filled from its history where it keeps one"
                 if self.settings.read_history
                 else "and read_history is off",
@@ -332,7 +355,9 @@ class OpcuaSource:
             publishing, link = self._publishing, self._link
             assert publishing is not None  # noqa: S101 - made while connecting
             await asyncio.sleep(WATCH_INTERVAL_S)
-            self._note_heard(publishing)
+            if publishing.has_heard:
+                self._n_deaf = 0
+                self._delivery.note_heard(time.monotonic() - publishing.heard_at_s)
             if publishing.end is not None:
                 self._forget()
                 return publishing.end
@@ -385,20 +410,6 @@ class OpcuaSource:
         self._certificates.refused(new.keys)
         self._link = old
         publishing.start(old.client.uaclient.session)
-
-    def _note_heard(self, publishing: PublishLoop) -> None:
-        if publishing.has_heard:
-            self._n_deaf = 0
-            marks = self._delivery.marks
-            if marks is not None:
-                silent_ns = int(1e9 * (time.monotonic() - publishing.heard_at_s))
-                marks.heard_at_ns = self.clock_ns() - silent_ns
-
-    def _away_s(self) -> float:
-        """Time since the server was last heard, in seconds."""
-        marks = self._delivery.marks
-        heard_at_ns = 0 if marks is None else marks.heard_at_ns
-        return max(0.0, (self.clock_ns() - heard_at_ns) / 1e9) if heard_at_ns else 0.0
 
     # --- leaving -------------------------------------------------------------------------------
 

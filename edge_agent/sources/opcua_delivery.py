@@ -115,6 +115,28 @@ class Delivery:
         self._counters.history += len(decoded.batch)
         return self._submit(decoded.batch, (), is_urgent=True)
 
+    def note_heard(self, silent_s: float) -> None:
+        """Note when the server was heard last.
+
+        Parameters
+        ----------
+        silent_s : float
+            So long ago. [s]
+        """
+        if self.marks is not None:
+            self.marks.heard_at_ns = self._clock_ns() - int(silent_s * 1e9)
+
+    def away_s(self) -> float:
+        """Say how long the server has not been heard, over restarts of the agent.
+
+        Returns
+        -------
+        float
+            0 if it never was. [s]
+        """
+        heard_at_ns = 0 if self.marks is None else self.marks.heard_at_ns
+        return max(0.0, (self._clock_ns() - heard_at_ns) / 1e9) if heard_at_ns else 0.0
+
     def note_gap(self) -> None:
         """Note that something after the present watermarks was lost."""
         if self.marks is not None:

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 REQUEST_TIMEOUT_S: Final = 10.0
 """A controller under load may take seconds; asyncua's default is 4 s."""
 
+HELLO_TIMEOUT_S: Final = 3.0
+"""Greeting costs a server nothing; one that takes longer was cut off, and is asked again."""
+
 SESSION_TIMEOUT_S: Final = 120
 """How long a server keeps session and subscription, and so queues values, while we are away."""
 
@@ -279,8 +282,9 @@ class OpcuaLink:
             secure(client, self.settings, self.keys, self._folders, self.place)
         )
         client.uaclient.clear_disconnect_request()
-        await client.connect_socket()
-        await self._unless_cut(client.send_hello())
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            await client.connect_socket()
+            await self._unless_cut(client.send_hello())
         await self._unless_cut(client.open_secure_channel())
         self._plan_renewal()
 

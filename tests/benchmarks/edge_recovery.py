@@ -4,6 +4,10 @@ The broker half: Mosquitto with TLS and client certificates is ended in an order
 again after pauses from half a second to twelve, so that the agent's own pauses have grown. The
 clock starts when the broker listens; it stops when the store has a value published after that.
 
+The OPC UA half: the server is killed and started again, and the line to it is refused, reset and
+left half-open by the simulators' fault proxy, each for several times. The clock starts when the
+server listens or the line passes bytes again; it stops when the store has a value measured later.
+
 The alarm half: 72 h of 1,000 values a second wait in the outbox and drain into a real InfluxDB,
 live values go on coming, and every half second there is an alarm; its latency ends when InfluxDB
 itself shows it. The same once more with a store that never answers a request of raw values.
@@ -17,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.settings_uplink import UplinkSettings
+from simulators.faults.network import ProxyMode
 from tests.benchmarks.common import Target, report
 from tests.integration.edge_fixtures import StandInStore, agent_of, wait_until
 from tests.integration.mqtt_fixtures import Authority, GuardedBroker, machine_on, write_mqtt_config
@@ -27,9 +32,12 @@ from tests.reliability.alarm_drain import (
     drain,
     fill,
 )
+from tests.reliability.opcua_return import line_returns_s, scene, server_returns_s
 from tests.servers.launch import influxd
 
 BROKER_AWAY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
+OPCUA_AWAY_S = (0.5, 3.0, 8.0, 15.0)
+LINE_MODES: tuple[ProxyMode, ...] = ("refuse", "reset", "half-open")
 BACKLOG_H = 72.0
 DRAIN_S = 60.0
 HANGING_S = 45.0
@@ -99,10 +107,34 @@ def alarms_first(folder: Path, figures: dict[str, float], targets: list[Target])
     print(f"  {len(hung.latency_s)} alarms, {max(hung.latency_s):.2f} s at the longest")
 
 
+def opcua_return(folder: Path, figures: dict[str, float], targets: list[Target]) -> None:
+    """Seconds until data flow again, for each kind of absence and its length."""
+    took: dict[str, list[float]] = {"server killed": []}
+    with scene(folder) as one:
+        for away_s in OPCUA_AWAY_S:
+            took["server killed"].append(server_returns_s(one, away_s))
+        for mode in LINE_MODES:
+            took[f"line: {mode}"] = [line_returns_s(one, mode, away_s) for away_s in OPCUA_AWAY_S]
+    print("data again after the OPC UA server's return:")
+    for kind, seconds in took.items():
+        shown = ", ".join(
+            f"{away_s:g} s away {each:.2f} s"
+            for away_s, each in zip(OPCUA_AWAY_S, seconds, strict=True)
+        )
+        print(f"  {kind}: {shown}")
+    figures["opcua_return_longest_s"] = round(max(each for s in took.values() for each in s), 2)
+    figures["opcua_return_mean_s"] = round(
+        sum(each for s in took.values() for each in s) / sum(len(s) for s in took.values()), 2
+    )
+    targets.append(("opcua_return_longest_s", "<=", 2.0))
+
+
 def run(data: Path) -> dict[str, Any]:
     """Measure; needs no real data."""
     figures: dict[str, float] = {}
     targets: list[Target] = []
+    with tempfile.TemporaryDirectory() as place:
+        opcua_return(Path(place), figures, targets)
     with tempfile.TemporaryDirectory() as place:
         took = broker_return_s(Path(place))
     figures["broker_return_longest_s"] = round(max(took), 2)
