@@ -93,3 +93,23 @@ class Ballast:
             disk = os.statvfs(self._path.parent)
             return disk.f_bavail * disk.f_frsize
         return 0
+
+
+def disk_size_bytes(folder: Path) -> int:
+    """Ask how large a disk is.
+
+    Parameters
+    ----------
+    folder : Path
+        Something on it.
+
+    Returns
+    -------
+    int
+        All of it, free or not; very much if it does not say. [byte]
+    """
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return 2**62
+    return disk.f_blocks * disk.f_frsize

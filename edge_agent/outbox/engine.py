@@ -21,7 +21,7 @@ from edge_agent.errors import (
     OutboxError,
 )
 from edge_agent.outbox import quarantine, records
-from edge_agent.outbox.ballast import Ballast
+from edge_agent.outbox.ballast import Ballast, disk_size_bytes
 from edge_agent.outbox.codec import RecordCodec
 from edge_agent.outbox.file import PAGE_BYTES, OutboxFile, named_errors, set_file_aside
 from edge_agent.outbox.records import Head
@@ -34,6 +34,9 @@ QUARANTINE_SHARE: Final = 10
 
 NAMES_SHARE: Final = 16
 """Names of series may take one part in sixteen: of 2 GB a million names."""
+
+DISK_SHARE: Final = 0.8
+"""A cap above this share of the whole disk is taken as this share."""
 
 DAMAGED: Final = "its CRC does not match: the disk changed it"
 
@@ -111,7 +114,7 @@ class Engine:
         *,
         is_owner: bool,
     ) -> None:
-        self._bounds = Bounds.of(max_bytes)
+        self._bounds = Bounds.of(min(max_bytes, int(DISK_SHARE * disk_size_bytes(path.parent))))
         self.file = OutboxFile(path, self._bounds.wal_pages, make_id)
         self.ballast = Ballast(path.with_name(f"{path.name}.ballast"), self._bounds.ballast_bytes)
         self.sent: dict[int, Head] = {}
@@ -261,6 +264,9 @@ class Engine:
             if not self.is_owner:
                 raise
             self.ballast.release()
+            # What the log holds for the end of the main file needs room there, before the log
+            # takes all that was given back; after that neither has to grow any more.
+            self.file.write_back()
             self._may_grow = False
             try:
                 return self._transact(work)

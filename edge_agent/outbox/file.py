@@ -218,6 +218,11 @@ class OutboxFile:
                 total += self.path.with_name(self.path.name + ending).stat().st_blocks * 512
         return total
 
+    def write_back(self) -> None:
+        """Write the log back into the main file, as far as the disk lets us."""
+        with contextlib.suppress(sqlite3.Error):
+            self.database.execute("PRAGMA wal_checkpoint(RESTART)")
+
     def shrink(self, used_pages: int) -> None:
         """Give the disk its room back when a long backlog has been sent.
 

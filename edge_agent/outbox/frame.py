@@ -199,6 +199,7 @@ def _split_values(
 ]:
     """Part values by the smallest form that gives them back bit for bit."""
     bits = value.view(np.int64)
+    is_minus_zero = bits == np.iinfo(np.int64).min
     decimals, scaled, is_decimal = 0, np.zeros(0), np.zeros(0, dtype=bool)
     best = -1
     for tried in range(MAX_DECIMALS + 1):
@@ -207,9 +208,11 @@ def _split_values(
         with np.errstate(over="ignore", invalid="ignore"):
             rounded = np.rint(value * power)
             # The quotient of two exact numbers is the float64 nearest to the decimal, and so is
-            # what was parsed or rounded from it. Bits tell -0.0 from 0.0.
+            # what was parsed or rounded from it.
             comes_back = (rounded / power).view(np.int64) == bits
             comes_back &= np.abs(rounded) < _EXACT_INTEGER
+            # An integer has no -0.
+            comes_back &= ~is_minus_zero
         n = int(np.count_nonzero(comes_back))
         if n > best:
             best, decimals, scaled, is_decimal = n, tried, rounded, comes_back

@@ -30,6 +30,9 @@ THINNED_SHARE: Final = 0.5
 MAX_THINNED_AT_ONCE: Final = 65_536
 """Samples thinned in one go, a minute at 1,000 a second; takes about 50 ms."""
 
+_THINNED_AT_ONCE_SHARE: Final = 32
+"""Nor more at once than this part of the cap: the log must have room for what is rewritten."""
+
 _WORTH_THINNING: Final = 0.75
 """Where more than this share of the samples would stay, thinning is no way to make room."""
 
@@ -77,6 +80,7 @@ class Room:
         self._totals = totals
         self._decode = decode
         self._now_ns = now_ns
+        self._tried_to = 0
 
     def used_pages(self) -> int:
         """Count the pages that hold something.
@@ -125,7 +129,7 @@ class Room:
                 return False
             lacking_bytes = lacking * PAGE_BYTES
             is_half_thin = self._totals.n_thinned_bytes > THINNED_SHARE * max_pages * PAGE_BYTES
-            if not is_half_thin and self._thin_oldest(protected):
+            if not is_half_thin and self._thin_oldest(max_pages, protected):
                 continue
             if self._drop_oldest("raw", lacking_bytes, protected):
                 continue
@@ -229,14 +233,16 @@ class Room:
             self.drop(heads, "no room")
         return heads
 
-    def _thin_oldest(self, protected: Collection[int]) -> bool:
+    def _thin_oldest(self, max_pages: int, protected: Collection[int]) -> bool:
         """Thin the oldest records that are still full; say whether that made room."""
         heads: list[Head] = []
         parts: list[Columns] = []
         n_samples = 0
-        for head in self._oldest_full(protected):
-            if heads and n_samples + head.n_samples > MAX_THINNED_AT_ONCE:
-                break
+        candidates = self._oldest_full(max_pages * PAGE_BYTES // _THINNED_AT_ONCE_SHARE, protected)
+        if candidates:
+            # Where thinning makes no room now, it is not tried again and again.
+            self._tried_to = candidates[-1].sequence
+        for head in candidates:
             body = records.read_body(self._database, head.sequence)
             try:
                 part = self._decode(head, body)
@@ -278,28 +284,29 @@ class Room:
         )
         return True
 
-    def _oldest_full(self, protected: Collection[int]) -> "list[Head]":
+    def _oldest_full(self, max_bytes: int, protected: Collection[int]) -> "list[Head]":
         """List the oldest records that may be thinned, about as many as are thinned at once."""
         (thinned_to,) = self._database.execute(
             "SELECT coalesce(max(sequence), 0) FROM record WHERE level = 1"
         ).fetchone()
+        begin = max(int(thinned_to), self._tried_to)
         heads: list[Head] = []
-        n_samples = 0
+        n_samples = n_bytes = 0
         # What was in flight when its neighbours were thinned is dropped whole one day.
-        for head in records.read_heads(
-            self._database, f"is_alarm = 0 AND sequence > {int(thinned_to)}"
-        ):
-            if n_samples > MAX_THINNED_AT_ONCE:
+        for head in records.read_heads(self._database, f"is_alarm = 0 AND sequence > {begin}"):
+            if n_samples >= MAX_THINNED_AT_ONCE or n_bytes >= max_bytes:
                 break
             if isinstance(head, Head) and head.level == FULL and head.sequence not in protected:
                 heads.append(head)
                 n_samples += head.n_samples
+                n_bytes += head.n_body_bytes
         return heads
 
     def _rewrite(self, head: Head, left: Columns) -> None:
         self._totals.add(head, -1)
+        # Deleted first: a row that only shrinks would keep its page, and nothing would be won.
+        records.delete(self._database, [head.sequence])
         if not len(left):
-            records.delete(self._database, [head.sequence])
             return
         thinned = replace(
             head,

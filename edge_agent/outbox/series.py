@@ -49,6 +49,7 @@ class SeriesNumbers:
         self._number_of: dict[Series, int] = {}
         self._series_of: dict[int, Series] = {}
         self._tables: dict[int, tuple[tuple[Series, ...], npt.NDArray[np.uint32]]] = {}
+        self._names_of: dict[bytes, tuple[Series, ...]] = {}
         self._crc32 = np.zeros(0, dtype=np.uint32)
         self._top = 0
         self.n_bytes = 0
@@ -59,6 +60,7 @@ class SeriesNumbers:
         self._number_of.clear()
         self._series_of.clear()
         self._tables.clear()
+        self._names_of.clear()
         self._crc32 = np.zeros(64, dtype=np.uint32)
         self._top = 0
         self.n_bytes = 0
@@ -138,14 +140,14 @@ class SeriesNumbers:
         if not len(columns):
             return TelemetryBatch.empty()
         begins = np.flatnonzero(np.diff(columns.series, prepend=np.uint32(0)))
-        numbers = columns.series[begins].tolist()
+        numbers = columns.series[begins]
         try:
-            series = tuple(self._series_of[number] for number in numbers)
+            series = self._names(numbers)
         except KeyError as error:
             msg = f"series {error.args[0]} has no name in this file"
             raise FrameError(msg) from error
         index = np.repeat(
-            np.arange(len(numbers), dtype=np.uint32), np.diff(begins, append=len(columns))
+            np.arange(numbers.size, dtype=np.uint32), np.diff(begins, append=len(columns))
         )
         return TelemetryBatch(series, index, columns.time_ns, columns.value, columns.quality)
 
@@ -174,6 +176,15 @@ class SeriesNumbers:
             msg = f"series {int(numbers[-1])} has no name in this file"
             raise FrameError(msg)
         return int(np.bitwise_xor.reduce(self._crc32[numbers]))
+
+    def _names(self, numbers: npt.NDArray[np.uint32]) -> tuple[Series, ...]:
+        """Give the same tuple for the same numbers, so that who writes lines knows it again."""
+        key = numbers.tobytes()
+        if key not in self._names_of:
+            if len(self._names_of) >= _TABLES_KEPT:
+                self._names_of.clear()
+            self._names_of[key] = tuple(self._series_of[number] for number in numbers.tolist())
+        return self._names_of[key]
 
     def _numbers(self, series: tuple[Series, ...]) -> npt.NDArray[np.uint32]:
         known = self._tables.get(id(series))

@@ -85,14 +85,15 @@ class Outbox:
         self.path = path
         self.max_bytes = max_bytes
         self._max_age_h = max_age_h
+        if not is_read_only:
+            with named_errors(path):
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._engine = Engine(
             path, max_bytes, clock_ns, monotonic_s, make_id, is_owner=not is_read_only
         )
         if is_read_only:
             self._engine.open_as_guest(is_read_only=True)
             return
-        with named_errors(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._engine.open()
         except OutboxDamagedError as error:
