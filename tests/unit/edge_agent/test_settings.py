@@ -21,6 +21,7 @@ from edge_agent.settings_opcua import (
     OpcuaSettings,
     sized_queue,
 )
+from edge_agent.settings_reader import ReaderSettings
 from edge_agent.settings_status import StatusSettings, legal_name_of
 from edge_agent.settings_uplink import UplinkSettings
 from ingest.telemetry import is_legal_name
@@ -58,9 +59,9 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
     lines = SAMPLE.splitlines()
     models: list[type[BaseModel]] = [
         Settings, UplinkSettings, OutboxSettings, OpcuaSettings, OpcuaNodeSettings, MqttSettings,
-        MqttTopicSettings, MqttSignalSettings, StatusSettings,
+        MqttTopicSettings, MqttSignalSettings, StatusSettings, ReaderSettings,
     ]  # fmt: skip
-    tables = {"uplink", "outbox", "status", "opcua", "mqtt", "nodes", "topics", "signals"}
+    tables = {"uplink", "outbox", "status", "reader", "opcua", "mqtt", "nodes", "topics", "signals"}
 
     for name in {name for model in models for name in model.model_fields} - tables:
         # What makes no sense beside the others is shown as a comment.
@@ -91,7 +92,7 @@ def test_the_sample_explains_every_option_in_a_sentence() -> None:
             'site = "mill-7"',
             'site = "mill-7"\nzzz = 1',
             "edge.toml, zzz: unknown key; known keys are site, agent, state_dir, uplink, outbox, "
-            "status, opcua, mqtt",
+            "status, reader, opcua, mqtt",
         ),
         (
             'unit = "mm/s"',
