@@ -224,6 +224,8 @@ class _Process:
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._applied: asyncio.Future[bool] | None = None
         self._listening = asyncio.create_task(self._listen_forever())
+        # What it said wrong while nobody served is told when somebody does.
+        self._listening.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
     def pid(self) -> int:
