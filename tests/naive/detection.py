@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from analytics.arrays import FloatArray
+from analytics.signals.isolation import IsolationForest
 from analytics.signals.monitor import Monitor
 from analytics.signals.regimes import Regimes
 
@@ -185,3 +186,49 @@ def sensor_fault(series: list[list[float]], signal: int, centre: float, scale: f
     if moved > 6 and max(others) < 2:
         return "drift alone"
     return "none"
+
+
+def isolation_score(forest: IsolationForest, sample: list[float]) -> float:
+    """Walk every tree with one sample."""
+    depths = []
+    for tree in range(forest.signal.shape[0]):
+        node = 0
+        while forest.signal[tree, node] >= 0:
+            goes_right = sample[int(forest.signal[tree, node])] >= forest.cut[tree, node]
+            node = 2 * node + (2 if goes_right else 1)
+        depths.append(float(forest.depth[tree, node]))
+    return float(2 ** (-(sum(depths) / len(depths)) / forest.usual_depth))
+
+
+def change_points(x: list[float], price: float, min_length: int) -> tuple[float, list[int]]:
+    """The cheapest cuts of a series in units of its noise: every last cut of every end is tried."""
+
+    def cost(first: int, last: int) -> float:
+        part = x[first:last]
+        mean = math.fsum(part) / len(part)
+        return math.fsum((v - mean) ** 2 for v in part)
+
+    best: list[tuple[float, list[int]]] = [(0.0, [])]
+    for end in range(1, len(x) + 1):
+        found = [(math.inf, list[int]())]
+        for first in range(end - min_length + 1):
+            cuts = best[first][1]
+            if math.isfinite(best[first][0]):
+                added = [first] if first else []
+                total = best[first][0] + cost(first, end) + (price if first else 0.0)
+                found.append((total, [*cuts, *added]))
+        best.append(min(found, key=lambda one: one[0]))
+    return best[-1]
+
+
+def profile_centre(
+    x: list[float], time_h: list[float], cycle_h: float, n_bins: int, bin_: int
+) -> float:
+    inside = sorted(
+        v
+        for v, t in zip(x, time_h, strict=True)
+        if math.isfinite(v) and min(int((t % cycle_h) / cycle_h * n_bins), n_bins - 1) == bin_
+    )
+    if len(inside) < 3:
+        return math.nan
+    return (inside[(len(inside) - 1) // 2] + inside[len(inside) // 2]) / 2
