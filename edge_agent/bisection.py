@@ -110,10 +110,9 @@ class Search:
             )
         if named and self._trusts_hints and not question.is_named:
             rest = _pieces([line for line in lines if line not in named])
-            self._questions += [
-                _Question(_pieces([line for line in lines if line in named]), is_named=True),
-                _Question(rest),
-            ]
+            # What is named comes first: a wrong hint shows before the next one is followed.
+            suspects = _pieces([line for line in lines if line in named])
+            self._questions += [_Question(rest), _Question(suspects, is_named=True)]
             return []
         first, second = self._halves(question.pieces)
         self._questions += [_Question(second), _Question(first)]

@@ -178,14 +178,14 @@ class UplinkLane:
         what, place = f"uplink ({self.lane} lane)", self._uplink.place
         said = None
         match answer:
-            case Stored():
+            case Stored() | Refused() | TooLarge() | Settled(rest=None):
                 if self.trouble.end():
                     logger.info("%s to %s works again", what, place)
             case NotAllowed(reason) | Settled(rest=NotAllowed(reason)):
                 said = f"{what} to {place} is not allowed: {reason}; samples are kept"
             case Unavailable(reason) | Settled(rest=Unavailable(reason)):
                 said = f"{what} to {place} lost: {reason}; samples are kept"
-            case Refused() | TooLarge() | Settled():
+            case Settled():
                 return
             case _:
                 assert_never(answer)

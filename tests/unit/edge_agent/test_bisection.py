@@ -106,6 +106,23 @@ def test_wrong_hints_change_nothing_but_a_bounded_number_of_requests(
     assert n_requests <= 3 * bound(len(everything), len(bad)) + n_without
 
 
+@pytest.mark.parametrize("n", [100, 1000])
+def test_a_store_that_always_names_all_lines_but_one_is_not_believed_for_long(n: int) -> None:
+    def all_but_one_good(lines: list[Place]) -> dict[int, str]:
+        good = next((place for place, line in enumerate(lines) if line != (1, 42)), 0)
+        return {place: "a lie" for place in range(len(lines)) if place != good}
+
+    def one_good(lines: list[Place]) -> dict[int, str]:
+        good = next((place for place, line in enumerate(lines) if line != (1, 42)), 0)
+        return {good: "a lie"} if len(lines) > 1 else {}
+
+    for lie in (all_but_one_good, one_good):
+        _, condemned, n_requests = run({1: n}, {(1, 42)}, lie)
+
+        assert condemned == {(1, 42)}
+        assert n_requests <= 4 * math.ceil(math.log2(n)) + 5
+
+
 @given(case=cases())
 def test_true_hints_make_it_three_requests(case: tuple[dict[int, int], set[Place]]) -> None:
     n_lines, bad = case
@@ -123,8 +140,8 @@ def test_each_line_keeps_the_stores_own_reason() -> None:
     search = Search([Record(5, 0, 0, n_lines=3)])
 
     search.refused(Refused("400 two bad lines", ((0, "no field"), (2, "no time"))))
-    first = search.stored()
-    judged = search.refused(Refused("400", ((0, "no field"), (1, "no time"))))
+    first = search.refused(Refused("400", ((0, "no field"), (1, "no time"))))
+    judged = search.stored()
 
     assert first == []
     assert judged == [Judged(5, ((0, "no field"), (2, "no time")))]

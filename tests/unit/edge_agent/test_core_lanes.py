@@ -11,6 +11,7 @@ from edge_agent.messages import (
     ForgetFailed,
     NotAllowed,
     ParcelReceived,
+    ParcelsCommitted,
     Piece,
     ReadRecords,
     Record,
@@ -79,6 +80,18 @@ def test_the_other_lanes_records_do_not_hide_those_behind_them() -> None:
     assert on_disk == {"alarm"}
     assert len(site.disk) > 50
     assert len(site.disk) == len(site.sending["alarm"].pieces)
+
+
+def test_a_commit_that_waits_for_a_reading_is_not_overtaken_by_the_next_reading() -> None:
+    core = started(1)
+    core.handle(ParcelsCommitted((), (Record(2, 50, 1, "alarm"),)))
+    assert core.handle(ParcelReceived(1, 10, is_urgent=True)) == []
+
+    after_answer = answer(core, Stored(), 1)
+    after_reading = core.handle(RecordsRead("alarm", ()))
+
+    assert after_answer == [Forget("backlog", (1,))]
+    assert after_reading[:2] == [Commit((1,), ()), ReadRecords("backlog", 1_000_000, 1000)]
 
 
 def test_a_record_in_flight_is_protected_from_being_dropped_for_room() -> None:
