@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge_agent.errors import SettingsError, UntrustedServerError
-from edge_agent.key_files import CERTIFICATE_ENDINGS, WARN_BEFORE_END
+from edge_agent.key_files import CERTIFICATE_ENDINGS
 
 logger = logging.getLogger(__name__)
 
@@ -136,12 +136,6 @@ def check_server(
             f" UTC, and it is {now:%Y-%m-%d %H:%M} here; set the clocks right"
         )
         raise UntrustedServerError(msg)
-    if now > certificate.not_valid_after_utc - WARN_BEFORE_END:
-        logger.warning(
-            "%s: its certificate ends on %s; renew it before",
-            source,
-            f"{certificate.not_valid_after_utc:%Y-%m-%d}",
-        )
     return certificate
 
 

@@ -6,6 +6,7 @@ server does not have, or no longer has, is left out and asked for again now and 
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
@@ -337,7 +338,9 @@ class Items:
                 handle, node, node_id = entry
                 status = result.StatusCode
                 if status.is_good():
-                    self._created(handle, key_of(node), node_id, how, result)
+                    self._created(
+                        handle, key_of(node), node_id, how, result, settings.publishing_interval_ms
+                    )
                 elif status.value in _FILTER_REFUSED and level < _WITHOUT_FILTER:
                     self._tell_refused_filter(key_of(node), how, status.name, level)
                     refused.append(entry)
@@ -357,6 +360,7 @@ class Items:
         node_id: ua.NodeId,
         how: Monitoring,
         result: ua.MonitoredItemCreateResult,
+        publishing_ms: float,
     ) -> None:
         sampling_ms, queue_size = result.RevisedSamplingInterval, result.RevisedQueueSize
         self.watched[key] = WatchedItem(
@@ -366,12 +370,15 @@ class Items:
         if said:
             self._told -= said
             logger.info("%s, node %s (%s): it is there now", self._name, key.place, key.signal)
-        if queue_size < how.queue_size and queue_size < 2:
+        # Two sendings, so that one late answer drops nothing; a server that does not say how often
+        # it looks looks once in a sending.
+        needed = 2 * math.ceil(publishing_ms / (sampling_ms or publishing_ms))
+        if queue_size < min(needed, how.queue_size):
             self._warn(
                 key,
-                f"the server keeps {queue_size} values of it between two sendings, not "
-                f"{how.queue_size} (deadband and trigger stay); make publishing_interval_ms "
-                "shorter if overflows are counted",
+                f"the server keeps {queue_size} values of it between two sendings, and {needed} "
+                "may come in two; make publishing_interval_ms shorter, or sampling_interval_ms "
+                "longer, if overflows are counted",
             )
 
     def _tell_refused_filter(self, key: NodeKey, how: Monitoring, status: str, level: int) -> None:

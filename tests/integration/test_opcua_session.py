@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua.client.ua_client import UASocketProtocol
 
 from edge_agent.key_files import keys_folder
 from edge_agent.keys import ensure_keys
 from edge_agent.settings_opcua import OpcuaSettings
+from edge_agent.sources.opcua_browse import Bounds, survey
+from edge_agent.sources.opcua_link import OpcuaLink
 from simulators.loopback import free_port
 from tests.integration.edge_fixtures import NAMESPACE, Cable, OpcuaPeer
 from tests.integration.opcua_reading import Reading, reading, until
@@ -416,3 +419,67 @@ def test_a_new_certificate_that_the_server_does_not_trust_yet_costs_nothing(
             assert it.counters.gaps == 0
 
     asyncio.run(run())
+
+
+# --- a guest that only reads ---------------------------------------------------------------------
+
+READING = {
+    "OpenSecureChannelRequest", "CloseSecureChannelRequest", "GetEndpointsRequest",
+    "FindServersRequest", "CreateSessionRequest", "ActivateSessionRequest", "CloseSessionRequest",
+    "ReadRequest", "HistoryReadRequest", "BrowseRequest", "BrowseNextRequest",
+    "TranslateBrowsePathsToNodeIdsRequest", "CreateSubscriptionRequest",
+    "ModifySubscriptionRequest", "SetPublishingModeRequest", "TransferSubscriptionsRequest",
+    "CreateMonitoredItemsRequest", "ModifyMonitoredItemsRequest", "DeleteMonitoredItemsRequest",
+    "PublishRequest", "RepublishRequest",
+}  # fmt: skip
+"""What reads, or concerns a session and a subscription of our own."""
+
+
+def test_nothing_but_questions_is_ever_sent(
+    tmp_path: Path, press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.sources.opcua.NODE_RETRY_S", 0.5)
+    sent: set[str] = set()
+    send = UASocketProtocol._send_request
+
+    def send_and_note(self: UASocketProtocol, request: object, *rest: Any, **more: Any) -> Any:  # noqa: ANN401
+        sent.add(type(request).__name__)
+        return send(self, request, *rest, **more)
+
+    monkeypatch.setattr(UASocketProtocol, "_send_request", send_and_note)
+    peer = press.start(has_history=True, base_time_ns=present_ns())
+    cable = Cable(peer.port)
+    through = {"endpoint": peer.endpoint.replace(str(peer.port), str(cable.port)), "queue_size": 5}
+    before = settings_of(tmp_path, peer, {0: {}, 1: {}, 2: {}}, **through)
+    after = settings_of(
+        tmp_path, peer, {0: {"queue_size": 9}, 2: {}, 3: {}}, publishing_interval_ms=60.0, **through
+    )
+
+    async def run() -> None:
+        async with reading(before, tmp_path / "state") as it:
+            await until_watched(peer, 3)
+            assert await it.source.apply(after)
+            await say(peer, 3)
+            await until("values", lambda: len(it.kept.priorities) >= 3)
+            await until("more", lambda: len(it.kept.distinct()) >= 9)
+            cable.cut()
+            await until("lost", lambda: bool(it.reasons))
+            await say(peer, 20)
+            cable.mend()
+            await until("history", lambda: it.counters.history > 0)
+            await asyncio.to_thread(peer.vanish, 2, is_told=True)
+            await until("vanished", lambda: it.counters.bad_nodes == 1)
+        bounds = Bounds(max_depth=3)
+        keys, _ = ensure_keys(tmp_path / "state")
+        link = OpcuaLink(before, keys, tmp_path / "state")
+        await link.open()
+        found = await survey(link.client, bounds)
+        await link.end()
+        assert len(found.variables) >= 3
+
+    try:
+        asyncio.run(run())
+    finally:
+        cable.close()
+    assert sent <= READING
+    assert {"HistoryReadRequest", "ModifyMonitoredItemsRequest", "BrowseRequest"} <= sent

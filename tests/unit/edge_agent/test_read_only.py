@@ -67,3 +67,44 @@ def test_a_source_sends_nothing_but_sparkplug_rebirth_commands() -> None:
 
     assert len(sent) == 1
     assert re.fullmatch(r"self\.link\.send\(topic, rebirth_command\(.*\)\)", sent[0])
+
+
+# Requests of OPC UA that change something on a server, or ask it to act. Deleting is allowed for
+# what is our own: a session, a subscription, its monitored items.
+CHANGING = {
+    "WriteRequest", "WriteParameters", "WriteValue", "CallRequest", "CallMethodRequest",
+    "AddNodesRequest", "AddNodesItem", "AddReferencesRequest", "AddReferencesItem",
+    "DeleteNodesRequest", "DeleteNodesItem", "DeleteNodesParameters", "DeleteReferencesRequest",
+    "DeleteReferencesItem", "HistoryUpdateRequest", "HistoryUpdateParameters", "UpdateDataDetails",
+    "UpdateEventDetails", "DeleteRawModifiedDetails", "SetTriggeringRequest",
+    "RegisterServerRequest", "RegisterServer2Request",
+}  # fmt: skip
+
+
+def test_no_request_that_changes_a_server_is_ever_named() -> None:
+    found = [
+        f"{path.name}: {name}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [node.attr]
+            if isinstance(node, ast.Attribute)
+            else [node.id]
+            if isinstance(node, ast.Name)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            else []
+        )
+        if name in CHANGING
+    ]
+
+    assert found == []
+
+
+def test_what_is_forbidden_here_is_what_the_library_has() -> None:
+    from asyncua import ua
+
+    known = {name for name in CHANGING if hasattr(ua, name)}
+
+    assert {"WriteRequest", "CallRequest", "DeleteNodesRequest", "HistoryUpdateRequest"} <= known
+    assert len(known) > len(CHANGING) - 4
