@@ -73,7 +73,7 @@ def report_line(counters: Counters, counts: OutboxCounts) -> str:
     return (
         f"samples: {counters.received} received, {counters.stored} stored in outbox, "
         f"{counters.acknowledged} acknowledged by the store, {counts.n_samples} waiting "
-        f"({counts.n_bytes / 1e6:.1f} MB), {counts.n_dropped_samples} dropped, "
+        f"({counts.n_used_bytes / 1e6:.1f} MB), {counts.n_dropped_samples} dropped, "
         f"{counters.refused} refused; {counters.misfits} misfits, {counters.bad_nodes} bad nodes, "
         f"{counters.overflows} queue overflows, {counters.missed} missed notifications, "
         f"{counters.faults} faults"
