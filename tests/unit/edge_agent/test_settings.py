@@ -48,6 +48,7 @@ def test_the_sample_is_legal_and_says_the_defaults() -> None:
         OpcuaSettings: sample.opcua[0],
         MqttSettings: sample.mqtt[0],
         StatusSettings: sample.status,
+        ReaderSettings: sample.reader,
     }
     for model, shown in defaults.items():
         for name, field in model.model_fields.items():
