@@ -38,8 +38,8 @@ from ingest.settings_mqtt import MqttReceiverSettings
 from ingest.telemetry import Series, TelemetryBatch
 from ingest.telemetry.mqtt_contract import Acknowledgement, Sender
 from simulators.loopback import free_port
-from tests.integration.edge_fixtures import SITE, wait_until
-from tests.integration.mqtt_fixtures import Authority
+from tests.integration.edge_fixtures import SITE, Agent, wait_until
+from tests.integration.mqtt_fixtures import Authority, machine_on
 from tests.servers.availability import find_program
 from tests.servers.launch import wait_for_port
 
@@ -440,3 +440,38 @@ def test_ingest_whose_store_fails_leaves_the_broker_and_comes_back(
 
     assert answer == Stored()
     assert len(stored(tmp_path / "telemetry.duckdb")) == 10
+
+
+def test_the_program_checks_and_uses_an_uplink_over_mqtt(broker: Broker, tmp_path: Path) -> None:
+    folder, ingest = tmp_path / "agent", IngestProcess(tmp_path / "ingest", broker)
+    folder.mkdir()
+    config = folder / "edge.toml"
+    config.write_text(
+        f'site = "{SITE}"\nagent = "edge-1"\nstate_dir = "state"\n'
+        f'[uplink]\nkind = "mqtt"\nurl = "{broker.url}"\n[status]\nport = 0\n'
+        f'[[mqtt]]\nname = "hall-1"\nhost = "127.0.0.1"\nport = {broker.port}\n'
+        '[[mqtt.topics]]\ntopic = "plant/{machine}/telemetry"\n'
+    )
+    agent = Agent(config)
+    checked = agent.run("check", "--config", str(config), "--connect")
+    ingest.start()
+    try:
+        agent.start()
+        wait_until("subscribed", lambda: "subscribed" in agent.said(), 60)
+        with machine_on(broker.port) as machine:
+            machine.say(25)
+            wait_until("sent on", lambda: "25 acknowledged" in status_of(agent), 60)
+            expected = sorted((time_ns, value) for _, _, time_ns, value, _ in machine.said.samples)
+    finally:
+        agent.stop()
+        ingest.end(signal.SIGTERM)
+
+    assert f"ok   edge.toml, uplink: {broker.url} lets us write" in checked.stdout
+    # The agent's own counts are stored beside them, with the present time.
+    times = {time_ns for time_ns, _ in expected}
+    rows = stored(tmp_path / "ingest" / "t.duckdb")
+    assert sorted(row for row in rows if row[0] in times) == expected
+
+
+def status_of(agent: Agent) -> str:
+    return agent.run("status", "--config", str(agent.config)).stdout

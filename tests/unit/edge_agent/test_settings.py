@@ -364,3 +364,53 @@ def test_a_user_is_known_in_one_way(given_of_user: dict[str, object], said: str)
 @given(st.text())
 def test_any_host_name_becomes_a_legal_name(host: str) -> None:
     assert is_legal_name(legal_name_of(host))
+
+
+# --- where samples go ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "mqtt", "url": "https://x"}, "url: 'https://x' is not an mqtt or mqtts address"),
+        ({"kind": "mqtt", "url": "mqtt://x"}, "would send the password unencrypted"),
+        (
+            {"kind": "mqtt", "url": "mqtts://x", "token_file": "t"},
+            'token_file: means nothing with kind = "mqtt"; leave it out',
+        ),
+        ({"kind": "mqtt", "url": "mqtts://x", "user": "u"}, "password_file: missing beside user"),
+        ({"url": "https://x"}, "token_file: missing"),
+        (
+            {"url": "https://x", "user": "u", "password_file": "p"},
+            "user: influxdb2 knows no users; give token_file in its place",
+        ),
+        (
+            {"url": "https://x", "token_file": "t", "user": "u", "password_file": "p"},
+            "user: given beside token_file",
+        ),
+        (
+            {"url": "https://x", "write_api": "influxdb3", "token_file": "t", "org": "o"},
+            "org: influxdb3 has no organisations",
+        ),
+        (
+            {"url": "https://x", "token_file": "t", "tls_key_file": "k"},
+            "tls_certificate_file: missing beside tls_key_file",
+        ),
+    ],
+)
+def test_a_mistake_about_the_uplink_is_told(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        UplinkSettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "mqtt", "url": "mqtt://127.0.0.1"},
+        {"kind": "mqtt", "url": "mqtts://x:8884", "tls_certificate_file": "c", "tls_key_file": "k"},
+        {"url": "http://localhost:8086", "write_api": "influxdb1"},
+        {"url": "https://x", "token_file": "t", "org": "o"},
+    ],
+)
+def test_each_kind_of_uplink_can_be_chosen(given: dict[str, object]) -> None:
+    assert UplinkSettings.model_validate(given).url == given["url"]
