@@ -22,6 +22,7 @@ from pathlib import Path
 
 from asyncua import Node, Server, ua
 from asyncua.crypto.permission_rules import SimpleRoleRuleset
+from asyncua.server.history import HistoryStorageInterface
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -166,11 +167,13 @@ class OpcuaPeer:
         port: int,
         *,
         has_history: bool = False,
+        history: HistoryStorageInterface | None = None,
         other_namespaces: tuple[str, ...] = (),
         base_time_ns: int = BASE_TIME_NS,
     ) -> None:
         self._base_time_ns = base_time_ns
-        self._has_history = has_history
+        self._has_history = has_history or history is not None
+        self._history = history
         self._other_namespaces = other_namespaces
         self.port = port
         self.endpoint = f"opc.tcp://127.0.0.1:{port}/test/"
@@ -280,6 +283,8 @@ class OpcuaPeer:
             await server.write_attribute_value(node.nodeid, first)
             self._nodes[name] = node
         await server.start()
+        if self._history is not None:
+            server.iserver.history_manager.set_storage(self._history)
         if self._has_history:
             for node in self._nodes.values():
                 await server.iserver.enable_history_data_change(node, None, 0)

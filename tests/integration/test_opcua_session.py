@@ -4,12 +4,13 @@ import asyncio
 import datetime
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua.client.ua_client import UASocketProtocol
+from asyncua.server.history import HistoryDict, HistoryStorageInterface
 
 from edge_agent.key_files import keys_folder
 from edge_agent.keys import ensure_keys
@@ -17,6 +18,7 @@ from edge_agent.settings_opcua import OpcuaSettings
 from edge_agent.sources.opcua_browse import Bounds, survey
 from edge_agent.sources.opcua_link import OpcuaLink
 from simulators.loopback import free_port
+from simulators.opcua.history import RecentHistory
 from tests.integration.edge_fixtures import NAMESPACE, Cable, OpcuaPeer
 from tests.integration.opcua_reading import Reading, reading, until
 
@@ -292,10 +294,19 @@ def test_an_outage_longer_than_the_servers_queue_is_filled_from_its_history(
         cable.close()
 
 
+@pytest.mark.parametrize(
+    "history",
+    [
+        # The library's cuts at the number asked for and tells nothing of the rest; that of the
+        # simulators says where to go on.
+        pytest.param(HistoryDict, id="library"),
+        pytest.param(lambda: RecentHistory(100_000), id="simulators"),
+    ],
+)
 def test_a_server_that_forgot_us_costs_nothing_where_it_keeps_history(
-    tmp_path: Path, press: Press
+    tmp_path: Path, press: Press, history: Callable[[], HistoryStorageInterface]
 ) -> None:
-    peer = press.start(has_history=True, base_time_ns=present_ns())
+    peer = press.start(history=history(), base_time_ns=present_ns())
 
     async def run() -> None:
         async with reading(settings_of(tmp_path, peer), tmp_path / "state") as it:
