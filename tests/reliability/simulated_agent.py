@@ -6,6 +6,7 @@ the write-ahead log only what was synced, which the connection's own setting tel
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Surroundings(Protocol):
     def wall_ns(self) -> int:
         """The agent's own clock, which may jump. [ns]"""
 
+    def now_s(self) -> float:
+        """A clock that never jumps. [s]"""
+
+    def make_id(self) -> str:
+        """The name of a new outbox file."""
+
     def latency_s(self) -> float:
         """How long something takes now. [s]"""
 
@@ -71,10 +78,12 @@ class SimulatedOutbox(Outbox):
     def __init__(self, path: Path, max_bytes: int, life: "Life") -> None:
         self._life = life
         self._dies_at_commit = self._is_limited = False
-        super().__init__(path, max_bytes, life.around.wall_ns)
+        around = life.around
+        super().__init__(
+            path, max_bytes, around.wall_ns, monotonic_s=around.now_s, make_id=around.make_id
+        )
         (level,) = self._database.execute("PRAGMA synchronous").fetchone()
         self.syncs_each_commit = level >= SYNCHRONOUS_FULL
-        self._database.set_trace_callback(self._on_statement)
 
     # The signatures are the outbox's own business: these only stand before and after it.
     def append(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401
@@ -109,8 +118,16 @@ class SimulatedOutbox(Outbox):
             msg = f"outbox: simulated I/O error before {what}"
             raise OutboxError(msg)
         self._dies_at_commit = what != "read" and chance.strikes(f"{what}.dies_at_commit", 0.004)
-        result = work()
-        self._dies_at_commit = False
+        # The outbox may have opened its file anew.
+        self._database.set_trace_callback(self._on_statement if self._dies_at_commit else None)
+        try:
+            result = work()
+        except OutboxError:
+            # What it knew of what was sent may be gone with the transaction.
+            life.answered.clear()
+            raise
+        finally:
+            self._dies_at_commit = False
         life.may_die(f"{what}.after", 0.01)
         if chance.strikes(f"{what}.fails_although_done", 0.005):
             msg = f"outbox: simulated I/O error, and {what} was done all the same"
@@ -254,7 +271,10 @@ class Life:
         heir.mkdir()
         for path in self.folder.iterdir():
             is_synced = self.outbox.syncs_each_commit or not path.name.endswith("-wal")
-            if not path.name.endswith("-shm") and (is_synced or not is_power_cut):
+            if path.name.endswith(".ballast"):
+                # Only its size matters, and nobody writes to it.
+                os.link(path, heir / path.name)
+            elif not path.name.endswith(("-shm", ".sock")) and (is_synced or not is_power_cut):
                 shutil.copyfile(path, heir / path.name)
 
     def bury(self) -> None:
@@ -264,7 +284,7 @@ class Life:
 
     def _make_uplink(self, lane: Lane) -> SimulatedUplink:
         # What a request that was given up may still do is not known, so it counts as unanswered.
-        self.answered = set()
+        self.answered.clear()
         return self._parts.uplink(
             self.around.store,
             self.around.chance,

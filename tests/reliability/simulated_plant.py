@@ -17,6 +17,9 @@ from tests.reliability.oracle import Oracle
 POISON_NODE: Final = "poison"
 """The store never takes a value of this node."""
 
+POISON_EVERY: Final = 5
+"""It has a value only this often: what a store minds is rare, and costs several sendings."""
+
 BASE_TIME_NS: Final = 1_700_000_000_000_000_000
 
 
@@ -46,11 +49,15 @@ class Machine:
         self._now_s = now_s
         self._counters = dict.fromkeys(nodes, 0)
         self._last_ns = 0
+        self._n_times = 0
 
     def sense(self) -> tuple[Value, ...]:
         self._last_ns = max(self._last_ns + 1, BASE_TIME_NS + round(self._now_s() * 1e9))
+        self._n_times += 1
         values = []
         for node in self.nodes:
+            if node == POISON_NODE and self._n_times % POISON_EVERY:
+                continue
             self._counters[node] += 1
             self._oracle.sensed(node, self._counters[node])
             values.append(Value(node, self._counters[node], self._last_ns))

@@ -30,12 +30,13 @@ HOURS: Final = 6.0
 CALM_S: Final = 900.0
 """Time to drain: ten of the longest pauses of the uplink, and the request that may hang."""
 
-BURST_EVERY_S: Final = 60.0
+BURST_EVERY_S: Final = 120.0
 LARGEST_BURST: Final = 8
 """Values come in bursts, so that commits, sendings and acknowledgements are under way together."""
 
 CAP_BYTES: Final = 410_000
-"""A cap of the outbox that an outage of minutes fills."""
+"""Twenty pages: an outage of hours fills them."""
+CAPPED_OUTAGES_S: Final = 7200.0
 
 NODES: Final = {"opcua hall-1": ("press-1", "press-2"), "mqtt hall-2": ("pump-1", POISON_NODE)}
 WINDOWS: Final = {"opcua hall-1": 1, "mqtt hall-2": 20}
@@ -132,6 +133,12 @@ class Simulation:
     def wall_ns(self) -> int:
         return BASE_TIME_NS + round(self._loop.time() * 1e9) + self._wall_offset_ns
 
+    def now_s(self) -> float:
+        return self._loop.time()
+
+    def make_id(self) -> str:
+        return f"{self.chance.random.getrandbits(64):016x}"
+
     def latency_s(self) -> float:
         return self.chance.random.uniform(0.001, 0.03) * self._slowness
 
@@ -197,6 +204,8 @@ class Simulation:
 
     def _again(self, what: str) -> None:
         mean_s, longest_s = TROUBLE[what]
+        if what == "store down" and self.is_capped:
+            longest_s = CAPPED_OUTAGES_S
 
         def begin() -> None:
             if self.chance.is_calm:
