@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analytics.arrays import BoolArray
+from analytics.health.explanations import SignalReason, reasons
 from analytics.scoring.ranking import auc_pr
 from analytics.scoring.segments import (
     EventScores,
@@ -14,10 +15,11 @@ from analytics.scoring.segments import (
     score_events,
     score_samples,
 )
-from analytics.signals.monitor import MonitorScores
+from analytics.signals.baseline import present_median
+from analytics.signals.monitor import Monitor, MonitorScores
 from analytics.signals.monitor_fit import fit_monitor
-from analytics.signals.projection import ranked
 from api.health.backtest_data import DataFile, Mapping
+from ingest.telemetry import unit_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,15 +36,16 @@ class Backtest:
         Of the rows after them.
     events : EventScores or None
         Held against the truth, if there is one.
-    blamed : tuple of str
-        Signals to blame while in alarm, the first to look at first; empty without an alarm.
+    why : tuple of SignalReason
+        Signals to blame while in alarm, the first to look at first; empty without an alarm. Of a
+        signal that wanders, the usual is its usual distance from its own level.
     """
 
     file: DataFile
     n_healthy: int
     scores: MonitorScores
     events: EventScores | None
-    blamed: tuple[str, ...]
+    why: tuple[SignalReason, ...]
 
 
 def backtest(mapping: Mapping, file: DataFile) -> Backtest:
@@ -63,15 +66,31 @@ def backtest(mapping: Mapping, file: DataFile) -> Backtest:
     n_healthy = mapping.data.healthy_rows
     monitor = fit_monitor(file.values[:n_healthy], mapping.settings())
     scores = monitor.score(file.values[n_healthy:])
-    blamed: tuple[str, ...] = ()
-    if scores.is_alarm.any():
-        shares = monitor.contributions(scores.smoothed[scores.is_alarm]).mean(axis=0)
-        blamed = tuple(file.signals[int(place)] for place in ranked(shares)[:3])
+    why = _reasons(monitor, file, n_healthy, scores) if scores.is_alarm.any() else ()
     events = None
     if file.is_anomaly is not None:
         rest = file.time_h[n_healthy:]
         events = score_events(file.is_anomaly[n_healthy:], scores.is_alarm, rest)
-    return Backtest(file, n_healthy, scores, events, blamed)
+    return Backtest(file, n_healthy, scores, events, why)
+
+
+def _reasons(
+    monitor: Monitor, file: DataFile, n_healthy: int, scores: MonitorScores
+) -> tuple[SignalReason, ...]:
+    """Say which signals make the alarms, by what they show and what they showed while healthy."""
+    rows = scores.is_alarm
+    shares = monitor.contributions(scores.smoothed[rows]).mean(axis=0)
+    units = [unit_of(signal) or "" for signal in file.signals]
+    return tuple(
+        reasons(
+            file.signals,
+            ["" if unit == "1" else unit for unit in units],
+            present_median(file.values[n_healthy:][rows]),
+            present_median(file.values[:n_healthy]),
+            present_median(scores.smoothed[rows]),
+            shares,
+        )
+    )
 
 
 def summary(found: list[Backtest]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from analytics.arrays import BoolArray, FloatArray
+from analytics.health.explanations import sentence
 from analytics.scoring.segments import segments_of
 from api.health.backtest import Backtest
 
@@ -63,10 +64,9 @@ def _figure(one: Backtest) -> str:
             f"{one.events.n_found} of {one.events.n_events} anomalies found, "
             f"{one.events.n_false} false alarms"
         )
-    if one.blamed:
-        notes.append("look first at " + ", ".join(one.blamed))
-    note = escape("; ".join(notes) or "no alarm")
-    return f"<h2>{escape(one.file.name)}</h2><p>{note}</p>{drawing(one)}"
+    told = sentence("While in alarm", one.why) if one.why else "No alarm."
+    note = escape("; ".join(notes))
+    return f"<h2>{escape(one.file.name)}</h2><p>{note}</p>{drawing(one)}<p>{escape(told)}</p>"
 
 
 def drawing(one: Backtest) -> str:

@@ -51,7 +51,8 @@ def test_a_fault_is_found_counted_and_blamed_on_its_signal(tmp_path: Path) -> No
     assert file.n_not_numbers == 1
     assert found.events is not None
     assert (found.events.n_found, found.events.n_false) == (1, 0)
-    assert found.blamed[0] == "pressure_bar"
+    assert (found.why[0].signal, found.why[0].unit) == ("pressure_bar", "bar")
+    assert found.why[0].value > 6.0 > 5.5 > found.why[0].usual
     figures = summary([found])
     assert figures["f1"] > 0.95
     assert figures["n_cells_not_numbers"] == 1
@@ -74,6 +75,7 @@ def test_the_page_is_whole_and_escapes_what_it_was_given(tmp_path: Path) -> None
     shown = page("a <b> title", summary(found), found)
 
     assert "press &amp; pump" in shown
+    assert "While in alarm: pressure_bar is 6.5" in shown
     assert "a &lt;b&gt; title" in shown
     assert "<script" not in shown
     picture = ET.fromstring(drawing(found[0]))  # noqa: S314  # our own drawing
