@@ -1,11 +1,13 @@
 """Plain lines read together: the same as one by one, whatever stands in a body."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.telemetry import decode_lines
+from ingest.telemetry import decode_lines, line_protocol
 from ingest.telemetry.line_protocol import NS_PER_TICK, Precision
 from ingest.telemetry.plain_lines import read_plain_lines
 from tests.naive import line_protocol as naive
@@ -53,6 +55,14 @@ LINES = st.one_of(
     st.builds(lambda head, fields, time: f"{head} {fields}{time}", HEADS, FIELDS, TIMES),
     st.text(st.sampled_from('msite=a, ,machine="\\1.5i#\t\r'), max_size=30),
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def however_few() -> Iterator[None]:
+    """Also a few lines are read together here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line_protocol, "_FEW_LINES", 0)
+        yield
 
 
 def as_found(body: bytes, precision: Precision) -> object:
