@@ -6,6 +6,7 @@ import numpy as np
 
 from analytics.arrays import FloatArray, NotEnoughDataError
 from analytics.signals.baseline import MAD_TO_SIGMA
+from analytics.signals.profiles import DAY_H, fit_profile
 from analytics.signals.rolling import rolling_mean_std
 from analytics.signals.subsequences import (
     fit_shape_plane,
@@ -18,6 +19,9 @@ _CLIP: Final = 10.0
 """No view alone outweighs the others by more than this many of its usual spreads."""
 
 _LEAST_WINDOWS: Final = 5
+_LEAST_CYCLES: Final = 1.9
+"""Nearly two: with two days, most hours of the day were seen twice."""
+
 _SHORTEST: Final = 8
 
 
@@ -124,3 +128,38 @@ def _usual_units(view: FloatArray, last: int) -> FloatArray:
     spread = MAD_TO_SIGMA * float(np.median(np.abs(usual - middle)))
     spread = max(spread, 0.1 * float(np.abs(usual - middle).max()), 1e-12)
     return (view - middle) / spread
+
+
+def phase_view(
+    x: FloatArray, time_h: FloatArray, n_train: int, *, cycle_h: float = DAY_H, n_bins: int = 24
+) -> FloatArray:
+    """Say how far each sample's last hour is from what is usual at that hour of the day.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n,)
+        The series.
+    time_h : ndarray of shape (n,)
+        When, rising, counted from a moment at which a cycle begins. [h]
+    n_train : int
+        Samples at its beginning that are taken to be ordinary, and alone learned from.
+    cycle_h : float
+        Length of the cycle. [h]
+    n_bins : int
+        Phases told apart.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Size of the smoothed deviation, in usual spreads; ``nan`` where the ordinary part is shorter
+        than two cycles or had no sample at that phase.
+    """
+    train_h = float(time_h[min(n_train, time_h.size) - 1] - time_h[0]) if x.size else 0.0
+    if train_h < _LEAST_CYCLES * cycle_h:
+        return np.full(x.size, np.nan)
+    profile = fit_profile(x[:n_train, np.newaxis], time_h[:n_train], cycle_h=cycle_h, n_bins=n_bins)
+    z = profile.standardise(x[:, np.newaxis], time_h)[:, 0]
+    step_h = float(np.median(np.diff(time_h)))
+    width = max(round(cycle_h / n_bins / max(step_h, 1e-9)), 1)
+    mean, _ = rolling_mean_std(z, width, min_samples=1)
+    return np.asarray(np.abs(mean))

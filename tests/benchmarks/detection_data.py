@@ -23,6 +23,8 @@ class LabelledSeries:
     values: FloatArray
     is_anomaly: BoolArray
     windows: tuple[tuple[int, int], ...] = ()
+    begins_h: float = 0.0
+    """Hour of the day of the first sample."""
 
 
 def read_skab(folder: Path) -> list[LabelledSeries]:
@@ -73,7 +75,10 @@ def read_nab(folder: Path) -> list[LabelledSeries]:
         rows_of = [(at.index(first), at.index(last)) for first, last in spans]
         hours = np.array([(one - at[0]).total_seconds() / 3600 for one in at])
         values = np.array([[float(row[1])] for row in rows])
-        found.append(LabelledSeries(name, ("value",), hours, values, is_anomaly, tuple(rows_of)))
+        begins_h = at[0].hour + at[0].minute / 60
+        found.append(
+            LabelledSeries(name, ("value",), hours, values, is_anomaly, tuple(rows_of), begins_h)
+        )
     return found
 
 

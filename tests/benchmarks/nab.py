@@ -14,7 +14,7 @@ from analytics.arrays import BoolArray, FloatArray
 from analytics.scoring.nab_score import nab_part, nab_score, probation_rows
 from analytics.scoring.segments import add_events, score_events
 from analytics.signals.extremes import pot_threshold
-from analytics.signals.shape_score import shape_views
+from analytics.signals.shape_score import phase_view, shape_views
 from tests.benchmarks.common import report
 from tests.benchmarks.detection_data import LabelledSeries, read_nab
 
@@ -32,10 +32,13 @@ def alarms_of(one: LabelledSeries) -> BoolArray:
     """Rows in alarm, none within the probationary part."""
     x = one.values[:, 0]
     n_train = probation_rows(x.size)
-    views = shape_views(x, n_train, is_causal=True)
+    of_day = phase_view(x, one.time_h + one.begins_h, n_train)
+    views = [*shape_views(x, n_train, is_causal=True), of_day]
     flags = np.zeros(x.size, np.bool_)
     for view in views:
         usual = view[:n_train]
+        if not np.isfinite(usual).any():
+            continue
         limit = pot_threshold(usual[np.isfinite(usual), np.newaxis], FALSE_ALARM_RATIO / len(views))
         flags |= view > MARGIN * max(float(limit[0]), LEAST_LIMIT)
     flags[:n_train] = False

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.arrays import DomainError, FloatArray, NotEnoughDataError
-from analytics.signals.shape_score import VIEWS, shape_score, shape_views
+from analytics.signals.shape_score import VIEWS, phase_view, shape_score, shape_views
 from analytics.signals.subsequences import (
     fit_shape_plane,
     nearest_distances,
@@ -81,6 +81,48 @@ def test_units_of_measurement_do_not_matter(seed: int, shift: float, factor: flo
     moved = shape_score(factor * x + shift, 300, width=20)
 
     np.testing.assert_allclose(moved, shape_score(x, 300, width=20), atol=1e-4)
+
+
+def _days(seed: int, n_days: int = 8) -> tuple[FloatArray, FloatArray]:
+    """A load that is low at night, every quarter of an hour."""
+    time_h = np.arange(n_days * 96) / 4
+    noise = np.random.default_rng(seed).normal(size=time_h.size)
+    return np.where(time_h % 24 < 8, 10.0, 90.0) + noise, time_h
+
+
+@given(seed=st.integers(0, 1000), shift=st.floats(-10.0, 10.0), factor=st.floats(0.5, 10.0))
+@settings(max_examples=10)
+def test_a_night_at_day_level_stands_out_in_any_unit(
+    seed: int, shift: float, factor: float
+) -> None:
+    x, time_h = _days(seed)
+    x[600:616] = 90.0  # from two to six in the seventh night
+
+    view = phase_view(x, time_h, 384)
+
+    assert 600 <= int(view.argmax()) <= 619
+    assert view[384:600].max() < 0.2 * view.max()
+    moved = phase_view(factor * x + shift, time_h, 384)
+    np.testing.assert_allclose(moved, view, rtol=1e-6, atol=1e-6)
+
+
+def test_the_view_of_the_day_is_the_mean_of_the_last_hour_written_out() -> None:
+    x, time_h = _days(4)
+
+    view = phase_view(x, time_h, 384)
+
+    usual = [naive.profile_centre(x[:384].tolist(), time_h[:384].tolist(), 24.0, 24, b)
+             for b in range(24)]  # fmt: skip
+    off = [float(v) - usual[int(t % 24)] for v, t in zip(x, time_h, strict=True)]
+    spread = 1.4826 * float(np.median(np.abs(off[:384])))
+    for t in (3, 50, 500, 700):
+        assert view[t] == pytest.approx(abs(sum(off[t - 3 : t + 1])) / 4 / spread)
+
+
+def test_less_than_two_days_tell_nothing_of_the_hour() -> None:
+    x, time_h = _days(1)
+
+    assert np.isnan(phase_view(x, time_h, 150)).all()
 
 
 def test_windows_with_a_gap_say_nothing_and_the_others_go_on() -> None:
