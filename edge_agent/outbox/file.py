@@ -332,6 +332,10 @@ def named_errors(path: Path, *, is_opening: bool = False) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:
+        # A name in the schema, or SQLite's words about it, that a flipped bit has made no text.
+        msg = f"outbox {path} is damaged: {error}"
+        raise OutboxDamagedError(msg) from error
     except sqlite3.Error as error:
         code = _code(error)
         if code in _DAMAGE or (is_opening and code in _DAMAGE_AT_OPENING and _may_be_written(path)):

@@ -1,6 +1,5 @@
 """Single flipped bits in an outbox's files: what is forwarded then, and whether it ever ends."""
 
-import logging
 import random
 import shutil
 from collections import Counter
@@ -10,6 +9,7 @@ from typing import Final
 from edge_agent.errors import OutboxDamagedError, OutboxError
 from edge_agent.outbox import Outbox
 from edge_agent.records import Entry, Misfit, Priority
+from tests.reliability.full_disk import quiet
 from tests.reliability.power_cut_writer import digest_of_batch, random_batch
 
 CAP_BYTES: Final = 2_000_000
@@ -47,7 +47,6 @@ def flip(path: Path, bit: int) -> None:
 
 def try_flips(folder: Path, n_flips: int, seed: int = 0) -> Counter[str]:
     """Flip one bit at a time of a copy, run the disk's part of an agent on it, and count."""
-    logging.disable(logging.CRITICAL)
     whole = folder / "whole"
     digests = make(whole / "outbox.sqlite", seed)
     chance = random.Random(seed)  # noqa: S311 - a test's own
@@ -57,9 +56,9 @@ def try_flips(folder: Path, n_flips: int, seed: int = 0) -> Counter[str]:
         place = folder / f"flip-{number}"
         shutil.copytree(whole, place)
         flip(place / "outbox.sqlite", chance.randrange(n_bits))
-        outcomes.update(_run(place / "outbox.sqlite", digests))
+        with quiet():
+            outcomes.update(_run(place / "outbox.sqlite", digests))
         shutil.rmtree(place)
-    logging.disable(logging.NOTSET)
     return outcomes
 
 
