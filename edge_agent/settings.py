@@ -36,11 +36,17 @@ class OutboxSettings(Group):
         Field(ge=1_000_000, strict=True),
         Remedy("write how much of the disk the outbox may use in bytes, for example 2000000000"),
     ] = 2_000_000_000
-    """Bytes of records kept; above it the oldest are dropped and counted."""
+    """What all files of the outbox may take; above it old raw samples go first, and are counted."""
     group_commit_ms: Annotated[float, Field(ge=0, le=10_000, strict=True), milliseconds(100)] = (
         100.0
     )
     """How long samples are gathered before one write to disk."""
+    max_age_h: Annotated[
+        float | None,
+        Field(gt=0, le=1_000_000, strict=True),
+        Remedy("write after how many hours raw samples may go, for example 720.0, or leave it out"),
+    ] = None
+    """Raw samples kept for longer than this are dropped and counted."""
 
 
 class Settings(Group):

@@ -61,7 +61,11 @@ def _run(options: argparse.Namespace) -> int:
             read_secret(path)
     with _only_agent(settings.state_dir):
         prepare_sources(settings)
-        outbox = Outbox(settings.outbox_path, settings.outbox.max_bytes)
+        outbox = Outbox(
+            settings.outbox_path,
+            settings.outbox.max_bytes,
+            max_age_h=settings.outbox.max_age_h,
+        )
         asyncio.run(run_agent(settings, options.config, outbox))
     return EXIT_OK
 

@@ -23,7 +23,7 @@ from edge_agent.errors import (
 from edge_agent.outbox import quarantine, records
 from edge_agent.outbox.ballast import Ballast, disk_size_bytes
 from edge_agent.outbox.codec import RecordCodec
-from edge_agent.outbox.file import PAGE_BYTES, OutboxFile, named_errors, set_file_aside
+from edge_agent.outbox.file import OutboxFile, named_errors, set_file_aside
 from edge_agent.outbox.records import Head
 from edge_agent.outbox.room import Room, count
 from edge_agent.outbox.series import SeriesNumbers
@@ -49,17 +49,17 @@ class Bounds:
 
     Parameters
     ----------
-    wal_pages : int
-        SQLite's log is written back into the main file when it has this many pages.
+    log_bytes : int
+        SQLite's log is written back into the main file when it is this long. [byte]
     ballast_bytes : int
         Given back to a disk that has become full. [byte]
-    max_pages : int
-        Of the main file.
+    main_bytes : int
+        Of the main file. [byte]
     """
 
-    wal_pages: int
+    log_bytes: int
     ballast_bytes: int
-    max_pages: int
+    main_bytes: int
 
     @classmethod
     def of(cls, max_bytes: int) -> "Bounds":
@@ -75,13 +75,14 @@ class Bounds:
         Bounds
             Its parts.
         """
-        wal_pages = min(max(max_bytes // PAGE_BYTES // 16, 16), 1000)
+        log_bytes = min(max(max_bytes // 16, 65_536), 4_096_000)
         # Enough for a log that grows to its bound once more, and to write it back after that.
-        ballast_bytes = 2 * wal_pages * PAGE_BYTES
+        ballast_bytes = 2 * log_bytes
         # The log may pass its bound by one transaction, and its index takes a little.
-        log_bytes = 2 * wal_pages * PAGE_BYTES + 65_536
         return cls(
-            wal_pages, ballast_bytes, max(16, (max_bytes - ballast_bytes - log_bytes) // PAGE_BYTES)
+            log_bytes,
+            ballast_bytes,
+            max(24_576, max_bytes - ballast_bytes - 2 * log_bytes - 65_536),
         )
 
 
@@ -115,7 +116,7 @@ class Engine:
         is_owner: bool,
     ) -> None:
         self._bounds = Bounds.of(min(max_bytes, int(DISK_SHARE * disk_size_bytes(path.parent))))
-        self.file = OutboxFile(path, self._bounds.wal_pages, make_id)
+        self.file = OutboxFile(path, self._bounds.log_bytes, make_id)
         self.ballast = Ballast(path.with_name(f"{path.name}.ballast"), self._bounds.ballast_bytes)
         self.sent: dict[int, Head] = {}
         self._max_quarantine_bytes = max_bytes // QUARANTINE_SHARE
@@ -199,7 +200,12 @@ class Engine:
             self.codec = RecordCodec(self._numbers)
             self.totals = records.measure(self.database)
             self.room = Room(
-                self.database, self._numbers, self.totals, self.codec.columns, self._clock_ns
+                self.database,
+                self._numbers,
+                self.totals,
+                self.codec.columns,
+                self._clock_ns,
+                self.file.page_bytes,
             )
             self._n_quarantine_bytes = quarantine.measure(self.database)
 
@@ -229,14 +235,16 @@ class Engine:
 
     def _max_pages(self) -> int:
         """Pages of the main file that may be in use; fewer than the cap allows on a full disk."""
+        page_bytes = self.file.page_bytes
+        max_pages = self._bounds.main_bytes // page_bytes
         if not self._may_grow:
-            return min(self._bounds.max_pages, self.file.n_pages())
+            return min(max_pages, self.file.n_pages())
         if not self.is_owner or self.ballast.take():
-            return self._bounds.max_pages
+            return max_pages
         # Half of what is left is for the log. On a disk that is full nothing may grow, but what
         # is dropped makes room inside the file.
-        free_pages = self.ballast.disk_free_bytes() // PAGE_BYTES // 2 - 2 * self._bounds.wal_pages
-        return min(self._bounds.max_pages, self.file.n_pages() + max(0, free_pages))
+        free_bytes = self.ballast.disk_free_bytes() // 2 - 2 * self._bounds.log_bytes
+        return min(max_pages, self.file.n_pages() + max(0, free_bytes) // page_bytes)
 
     def commit(self, work: Callable[[], Result]) -> Result:
         """Work in a transaction; on a full disk give up the ballast and do it once more.
@@ -395,7 +403,11 @@ class Engine:
         max_pages = self._max_pages()
         if self.room.make(len(body), max_pages, entry.priority, protected, may_drop=self.is_owner):
             self.totals.add(records.put(self.database, head, body))
-        elif self.is_owner and entry.priority == "raw" and max_pages == self._bounds.max_pages:
+        elif (
+            self.is_owner
+            and entry.priority == "raw"
+            and max_pages == self._bounds.main_bytes // self.file.page_bytes
+        ):
             self.room.note(
                 "no room",
                 1,

@@ -24,11 +24,12 @@ logger = logging.getLogger(__name__)
 SEQUENCES_PER_FILE: Final = 10**12
 """A file that replaces a damaged one begins this much higher: 30 years at 1000 records a second."""
 
-PAGE_BYTES: Final = 4096
-"""The disk writes whole blocks of this size anyway."""
+PAGE_BYTES: Final = 1024
+"""A commit touches five pages beside the samples themselves: small ones spare the flash. Files of
+earlier versions keep theirs, of 4096 bytes."""
 
-_SHRUNK_PAGES: Final = 1024
-_KEPT_PAGES: Final = 512
+_SHRUNK_BYTES: Final = 4_194_304
+_KEPT_BYTES: Final = 2_097_152
 """A file of up to 2 MiB is not worth shrinking, and copying more than 4 MiB costs too much."""
 
 _GUEST_TIMEOUT_S: Final = 30.0
@@ -55,15 +56,16 @@ class OutboxFile:
     ----------
     path : Path
         Where it is.
-    wal_pages : int
-        SQLite's log is written back into the main file when it has this many pages.
+    log_bytes : int
+        SQLite's log is written back into the main file when it is this long. [byte]
     make_id : callable
         Makes the name of a new file.
     """
 
-    def __init__(self, path: Path, wal_pages: int, make_id: Callable[[], str]) -> None:
+    def __init__(self, path: Path, log_bytes: int, make_id: Callable[[], str]) -> None:
         self.path = path
-        self._wal_pages = wal_pages
+        self._log_bytes = log_bytes
+        self.page_bytes = PAGE_BYTES
         self._make_id = make_id
         self._seen_version = 0
         self._has_failed = False
@@ -112,6 +114,7 @@ class OutboxFile:
                     )
                     raise OutboxError(msg)
                 self.outbox_id = read_about(database)["outbox_id"]
+                self.page_bytes = _page_bytes(database)
             except BaseException:
                 database.close()
                 raise
@@ -231,7 +234,11 @@ class OutboxFile:
         used_pages : int
             Pages that hold something; few, or nothing is done.
         """
-        if used_pages <= _SHRUNK_PAGES and self.n_pages() > 4 * used_pages + _KEPT_PAGES:
+        used_bytes = used_pages * self.page_bytes
+        if (
+            used_bytes <= _SHRUNK_BYTES
+            and self.n_pages() * self.page_bytes > 4 * used_bytes + _KEPT_BYTES
+        ):
             # Copies what is left, at most 4 MiB, in one transaction like any other.
             with contextlib.suppress(sqlite3.Error):
                 self.database.execute("VACUUM")
@@ -257,7 +264,8 @@ class OutboxFile:
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = OFF")
         database.execute("PRAGMA temp_store = MEMORY")
-        database.execute(f"PRAGMA wal_autocheckpoint = {self._wal_pages}")
+        self.page_bytes = _page_bytes(database)
+        database.execute(f"PRAGMA wal_autocheckpoint = {self._log_bytes // self.page_bytes}")
         version = _version(database, path)
         if version == 0:
             database.execute("BEGIN IMMEDIATE")
@@ -360,6 +368,9 @@ def _code(error: sqlite3.Error) -> int | None:
     if code == sqlite3.SQLITE_IOERR_SHMSIZE:
         # The index of the log could not grow.
         return sqlite3.SQLITE_FULL
+    if code == sqlite3.SQLITE_ERROR and "no such" in str(error):
+        # All our statements are constants: what they name can only be missing by damage.
+        return sqlite3.SQLITE_CORRUPT
     return code & 0xFF
 
 
@@ -370,6 +381,11 @@ def _may_be_written(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _page_bytes(database: sqlite3.Connection) -> int:
+    (page_bytes,) = database.execute("PRAGMA page_size").fetchone()
+    return int(page_bytes)
 
 
 def _version(database: sqlite3.Connection, path: Path) -> int:

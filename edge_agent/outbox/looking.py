@@ -7,7 +7,7 @@ from functools import partial
 from edge_agent.errors import FrameError
 from edge_agent.outbox import records
 from edge_agent.outbox.engine import DAMAGED, Engine
-from edge_agent.outbox.file import PAGE_BYTES, named_errors
+from edge_agent.outbox.file import named_errors
 from edge_agent.records import OutboxCounts, StoredRecord
 
 
@@ -142,6 +142,6 @@ def count_all(engine: Engine) -> OutboxCounts:
         n_alarm_records=waits.n_alarm_records,
         n_alarm_samples=waits.n_alarm_samples,
         n_thinned_records=waits.n_thinned_records,
-        n_used_bytes=used_pages * PAGE_BYTES,
+        n_used_bytes=used_pages * engine.file.page_bytes,
         is_disk_full=engine.is_owner and not engine.ballast.is_held,
     )

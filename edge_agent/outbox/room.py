@@ -17,7 +17,6 @@ import numpy as np
 
 from edge_agent.errors import FrameError
 from edge_agent.outbox import gaps, records
-from edge_agent.outbox.file import PAGE_BYTES
 from edge_agent.outbox.frame import Columns, pack
 from edge_agent.outbox.records import FULL, THINNED, Form, Head, Totals
 from edge_agent.outbox.series import SeriesNumbers
@@ -35,6 +34,8 @@ _THINNED_AT_ONCE_SHARE: Final = 32
 
 _WORTH_THINNING: Final = 0.75
 """Where more than this share of the samples would stay, thinning is no way to make room."""
+
+_PAGE_OVERHEAD_BYTES: Final = 40
 
 _SPARE_PAGES: Final = 6
 """What a write may need beyond the body: a page of each table, and one for each tree to grow."""
@@ -65,6 +66,8 @@ class Room:
         Gives the samples of a record; raises `FrameError` if its CRC or form is wrong.
     now_ns : callable
         Wall clock. [ns since 1970-01-01 UTC]
+    page_bytes : int
+        Size of its pages. [byte]
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class Room:
         totals: Totals,
         decode: DecodeRecord,
         now_ns: Callable[[], int],
+        page_bytes: int,
     ) -> None:
+        self._page_bytes = page_bytes
         self._database = database
         self._numbers = numbers
         self._totals = totals
@@ -123,12 +128,14 @@ class Room:
         bool
             False if there is no room for it, and nothing that may be dropped for it.
         """
-        needed = n_bytes // PAGE_BYTES + _SPARE_PAGES
+        needed = n_bytes // (self._page_bytes - _PAGE_OVERHEAD_BYTES) + _SPARE_PAGES
         while (lacking := self.used_pages() + needed - max_pages) > 0:
             if not may_drop:
                 return False
-            lacking_bytes = lacking * PAGE_BYTES
-            is_half_thin = self._totals.n_thinned_bytes > THINNED_SHARE * max_pages * PAGE_BYTES
+            lacking_bytes = lacking * self._page_bytes
+            is_half_thin = (
+                self._totals.n_thinned_bytes > THINNED_SHARE * max_pages * self._page_bytes
+            )
             if not is_half_thin and self._thin_oldest(max_pages, protected):
                 continue
             if self._drop_oldest("raw", lacking_bytes, protected):
@@ -238,7 +245,9 @@ class Room:
         heads: list[Head] = []
         parts: list[Columns] = []
         n_samples = 0
-        candidates = self._oldest_full(max_pages * PAGE_BYTES // _THINNED_AT_ONCE_SHARE, protected)
+        candidates = self._oldest_full(
+            max_pages * self._page_bytes // _THINNED_AT_ONCE_SHARE, protected
+        )
         if candidates:
             # Where thinning makes no room now, it is not tried again and again.
             self._tried_to = candidates[-1].sequence

@@ -144,7 +144,7 @@ def test_each_file_has_a_name_of_its_own_and_keeps_it(tmp_path: Path) -> None:
 
 def test_the_file_shrinks_when_a_backlog_was_sent(path: Path) -> None:
     with Outbox(path, 50_000_000) as outbox:
-        for number in range(4000):
+        for number in range(8000):
             if number % 20 == 0:
                 outbox.append([Entry("raw", b"", 100, (second(number),)) for _ in range(20)])
         large = path.stat().st_size
