@@ -34,8 +34,9 @@ BURST_EVERY_S: Final = 120.0
 LARGEST_BURST: Final = 8
 """Values come in bursts, so that commits, sendings and acknowledgements are under way together."""
 
-CAP_BYTES: Final = 350_000
-"""A cap of the outbox that an outage of minutes fills."""
+CAP_BYTES: Final = 370_000
+"""Forty small pages: an outage of hours fills them."""
+CAPPED_OUTAGES_S: Final = 7200.0
 
 NODES: Final = {"opcua hall-1": ("press-1", "press-2"), "mqtt hall-2": ("pump-1", POISON_NODE)}
 WINDOWS: Final = {"opcua hall-1": 1, "mqtt hall-2": 20}
