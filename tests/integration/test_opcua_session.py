@@ -304,8 +304,12 @@ def test_an_outage_longer_than_the_servers_queue_is_filled_from_its_history(
     ],
 )
 def test_a_server_that_forgot_us_costs_nothing_where_it_keeps_history(
-    tmp_path: Path, press: Press, history: Callable[[], HistoryStorageInterface]
+    tmp_path: Path,
+    press: Press,
+    monkeypatch: pytest.MonkeyPatch,
+    history: Callable[[], HistoryStorageInterface],
 ) -> None:
+    monkeypatch.setattr("edge_agent.sources.opcua_history.VALUES_PER_ANSWER", 40)
     peer = press.start(history=history(), base_time_ns=present_ns())
 
     async def run() -> None:
@@ -315,9 +319,9 @@ def test_a_server_that_forgot_us_costs_nothing_where_it_keeps_history(
             await until_all_kept(it, peer)
         # More than two answers of history for each node while nobody is subscribed.
         await asyncio.to_thread(peer.forget_sessions)
-        await say(peer, 2500)
+        await say(peer, 100)
         async with reading(settings_of(tmp_path, peer), tmp_path / "state") as it:
-            await until("nothing more is missing", lambda: it.counters.history >= 2500 * N_NODES)
+            await until("nothing more is missing", lambda: it.counters.history >= 100 * N_NODES)
             missing = [s[:3] for s in peer.said.samples[8:] if s[:3] not in it.kept.distinct()]
             assert missing == []
             assert it.counters.gaps == 1
