@@ -21,6 +21,9 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 DOUBTFUL_S = 2.0
 """Mosquitto writes its file in the loop turn after a change; two seconds are ample."""
 
+STILL_THE_OLD_S = 0.25
+"""A killed broker is started again later than this."""
+
 
 @dataclass(slots=True)
 class _Sent:
@@ -43,6 +46,7 @@ class ChaosDevice:
         self._by_mid: dict[int, _Sent] = {}
         self._done: list[_Sent] = []
         self._again: list[_Sent] = []
+        self._killed_at_s = -1e9
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id="device", protocol=paho.MQTTv5
         )
@@ -70,8 +74,9 @@ class ChaosDevice:
 
     def broker_was_killed(self) -> None:
         """Publish again what the broker acknowledged last."""
+        self._killed_at_s = time.monotonic()
         self._take_answers()
-        since_s = time.monotonic() - DOUBTFUL_S
+        since_s = self._killed_at_s - DOUBTFUL_S
         self._again += [sent for sent in self._done if sent.acknowledged_at_s > since_s]
         self._done = [sent for sent in self._done if sent.acknowledged_at_s <= since_s]
 
@@ -95,7 +100,9 @@ class ChaosDevice:
             sent = self._by_mid.pop(mid, None)
             if sent is None:
                 continue
-            if code.value == NO_MATCHING_SUBSCRIBERS or code.is_failure:
+            # An answer that was still in the socket when its broker died promises nothing.
+            is_late = self._killed_at_s <= at_s < self._killed_at_s + STILL_THE_OLD_S
+            if is_late or code.value == NO_MATCHING_SUBSCRIBERS or code.is_failure:
                 self._again.append(sent)
             else:
                 sent.acknowledged_at_s = at_s
