@@ -7,6 +7,8 @@ score, and an alarm needs it at the limit in ``alarm_k`` of the last ``alarm_n``
 block *is* the tick looped over time, so stream and replay agree to the last bit.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from analytics.arrays import BoolArray, DomainError, Float32Array, ShapeError
@@ -102,7 +104,9 @@ class AnomalyDetector:
         if projection is not None:
             self._loadings = projection.loadings.astype(np.float32)
             self._per_variance = reciprocal(projection.variance)[:, np.newaxis]
-        self._state = DetectorState.new(shape[0], shape[1], settings)
+        self._charts = np.zeros((2 + kernels.N_SUMS, *shape), np.float32)
+        self._z = self._charts[1]
+        self._state = self._held(DetectorState.new(shape[0], shape[1], settings))
         self._is_all_seen = False
         self._make_scratch(shape, limits)
 
@@ -116,12 +120,12 @@ class AnomalyDetector:
         up = np.array([True, False, True, False])[:, np.newaxis, np.newaxis]
         self._sums_highest = np.where(up, bounds, 0.0).astype(np.float32)
         self._sums_lowest = np.where(up, 0.0, -bounds).astype(np.float32)
-        cusum, drift = self._per_limit["cusum"], self._per_limit["drift"]
-        self._per_sum_limit = np.stack([cusum, -cusum, drift, -drift])
+        one_by_one = [self._per_limit[name] for name in ("ewma", "z", "cusum", "drift")]
+        ewma, z, cusum, drift = one_by_one
+        self._per_chart_limit = np.stack([ewma, z, cusum, -cusum, drift, -drift])
         self._slacks = np.empty((2, *shape), np.float32)
         self._slacks[0], self._slacks[1] = self._settings.cusum_slack, self._settings.drift_slack
         self._masked_slacks = np.empty_like(self._slacks)
-        self._z = np.zeros(shape, np.float32)
         self._present = np.zeros(shape, np.bool_)
         self._presence = np.zeros(shape, np.float32)
         self._ratios = np.zeros((2 + kernels.N_SUMS, *shape), np.float32)
@@ -256,14 +260,15 @@ class AnomalyDetector:
         """Hold the state against the limits, and write what it means."""
         state, ratios = self._state, self._ratios
         np.multiply(state.smoothed, self._per_spread, out=z_out)
-        np.multiply(state.smoothed, self._per_limit["ewma"], out=ratios[0])
-        np.multiply(self._z, self._per_limit["z"], out=ratios[1])
+        n_charts = ratios.shape[0] if self.watches_sums else 2
+        np.multiply(
+            self._charts[:n_charts], self._per_chart_limit[:n_charts], out=ratios[:n_charts]
+        )
         np.abs(ratios[:2], out=ratios[:2])
         if self.watches_sums:
-            np.multiply(state.sums, self._per_sum_limit, out=ratios[2:])
-            np.maximum.reduce(ratios, axis=0, out=ratio)
-        else:
-            np.maximum(ratios[0], ratios[1], out=ratio)
+            np.maximum(ratios[:3], ratios[3:], out=ratios[:3])
+            np.maximum(ratios[0], ratios[2], out=ratios[0])
+        np.maximum(ratios[0], ratios[1], out=ratio)
         if not self._is_all_seen:
             unseen = ~state.is_seen
             np.copyto(z_out, np.float32(np.nan), where=unseen)
@@ -286,6 +291,14 @@ class AnomalyDetector:
             k=self._settings.alarm_k, n=self._settings.alarm_n, scratch=self._shifted,
         )  # fmt: skip
         np.copyto(is_alarm, state.is_alarm)
+
+    def _held(self, state: DetectorState) -> DetectorState:
+        """Move smoothed deviations and sums beside each other, so that one product takes them all.
+
+        The detector's charts are smoothed deviations, bare deviations and sums, in this order.
+        """
+        self._charts[0], self._charts[2:] = state.smoothed, state.sums
+        return replace(state, smoothed=self._charts[0], sums=self._charts[2:])
 
     def snapshot(self) -> DetectorState:
         """Copy all that the detector remembers.
@@ -316,7 +329,7 @@ class AnomalyDetector:
                 f"baseline has {self._z.shape}; restore it into a detector of the same machines"
             )
             raise ShapeError(msg)
-        self._state = state.copy()
+        self._state = self._held(state.copy())
         self._is_all_seen = bool(state.is_seen.all())
 
     def reset(self, is_reset: BoolArray, reason: ResetReason = ResetReason.MAINTENANCE) -> None:
