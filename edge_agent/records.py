@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ingest import telemetry
 from ingest.telemetry import TelemetryBatch
 
 QuarantineKind = Literal["payload", "refused", "damaged"]
 
-Priority = Literal["alarm", "raw"]
+Priority = telemetry.Priority
 """Alarms go up first, newest first, and are never dropped for room while raw samples can be."""
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("alarm", "raw")

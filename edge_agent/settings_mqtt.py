@@ -22,15 +22,13 @@ from edge_agent.settings_fields import (
     user_with_password,
 )
 from ingest.telemetry import is_legal_name, unit_of
+from ingest.telemetry.sparkplug_node import SPARKPLUG_ROOT
 
 MACHINE_PLACE: Final = "{machine}"
 """Stands in an MQTT topic for the level that names the machine."""
 
 SIGNAL_PLACE: Final = "{signal}"
 """Stands in an MQTT topic for the level that names the signal."""
-
-SPARKPLUG_ROOT: Final = "spBv1.0"
-"""First level of every topic of Sparkplug B."""
 
 Format = Literal["staybolt", "json", "line-protocol", "sparkplug"]
 TimeUnit = Literal["s", "ms", "us", "ns", "iso8601"]

@@ -15,7 +15,7 @@ from edge_agent.sources.mqtt_lines import LinesReader
 from edge_agent.sources.mqtt_payload import OwnJsonReader
 from edge_agent.sources.mqtt_reading import Message, Reader, Reading, topic_pattern
 from edge_agent.sources.mqtt_sparkplug import Done, SparkplugReader
-from edge_agent.sources.sparkplug_node import sparkplug_place
+from ingest.telemetry.sparkplug_node import sparkplug_place
 
 logger = logging.getLogger(__name__)
 

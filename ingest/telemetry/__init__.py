@@ -4,7 +4,7 @@ Standard library, numpy and protobuf only, because field devices carry it. Spark
 `ingest.telemetry.sparkplug`, which only its users import.
 """
 
-from ingest.telemetry.batch import Quality, Series, TelemetryBatch
+from ingest.telemetry.batch import Priority, Quality, Series, TelemetryBatch
 from ingest.telemetry.line_protocol import (
     DecodedLines,
     RejectedLine,
@@ -18,6 +18,7 @@ __all__ = [
     "NAME_PATTERN",
     "UNIT_BY_SUFFIX",
     "DecodedLines",
+    "Priority",
     "Quality",
     "RejectedLine",
     "Series",

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ingest.errors import BatchError
 from ingest.telemetry.units import unit_of
+
+Priority = Literal["alarm", "raw"]
+"""How urgent samples are: alarms go first where there is a choice."""
 
 
 class Quality(IntEnum):

@@ -205,5 +205,5 @@ def test_invented_nodes_and_devices_do_not_fill_the_memory() -> None:
         feed(families, f"spBv1.0/g/DBIRTH/n{number}/d", body, 0.0)
 
     (sparkplug_reader,) = families._sparkplug()
-    assert len(sparkplug_reader._nodes) == 1000
+    assert sparkplug_reader._nodes.n_nodes == 1000
     assert counters.faults == 0

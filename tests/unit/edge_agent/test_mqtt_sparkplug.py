@@ -12,9 +12,9 @@ from edge_agent.settings_mqtt import MqttTopicSettings
 from edge_agent.sources.mqtt_families import Families
 from edge_agent.sources.mqtt_reading import Message
 from edge_agent.sources.mqtt_sparkplug import Done
-from edge_agent.sources.sparkplug_node import sparkplug_place
 from ingest.telemetry import Quality
 from ingest.telemetry.sparkplug import DataType, MetricToSend, encode_payload
+from ingest.telemetry.sparkplug_node import sparkplug_place
 
 SITE, NOW_MS = "mill-7", 1_700_000_000_000
 MS = 1_000_000

@@ -14,7 +14,8 @@ References
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
 
-from edge_agent.settings_mqtt import SPARKPLUG_ROOT
+SPARKPLUG_ROOT: Final = "spBv1.0"
+"""First level of every Sparkplug topic."""
 
 N_NUMBERS: Final = 256
 """Sequence numbers run from 0 to 255 and begin again."""
@@ -30,6 +31,8 @@ peace more and more."""
 Kind = Literal["NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA"]
 KINDS: Final[frozenset[str]] = frozenset({"NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA"})
 """Messages that a node sends; commands and STATE are for others."""
+
+_OWN_NAMES: Final = ("Node Control/", "Device Control/", "Node Info/", "Properties/")
 
 Ticket = TypeVar("Ticket")
 
@@ -77,7 +80,7 @@ class EdgeNode(Generic[Ticket]):
     is_doubtful: bool = True
     bd_seq: int | None = None
     n_missed: int = 0
-    _is_alive: bool = False
+    _is_alive: bool | None = None
     _expected: int | None = None
     _newest_ms: int = 0
     _waiting: dict[int, Arrived[Ticket]] = field(default_factory=dict)
@@ -105,6 +108,9 @@ class EdgeNode(Generic[Ticket]):
                 return self._born(message)
             case "NDEATH":
                 return self._died(message)
+        if self._is_alive is False:
+            # A node that has died speaks again: its birth was missed.
+            self.is_doubtful = True
         seq, expected = message.seq, self._expected
         if seq is None or expected is None:
             # Without a number, or before any birth: order is not known and not needed.
@@ -191,7 +197,7 @@ class EdgeNode(Generic[Ticket]):
 
     def _died(self, message: Arrived[Ticket]) -> list[Decided[Ticket]]:
         is_old = None not in {self.bd_seq, message.bd_seq} and self.bd_seq != message.bd_seq
-        if is_old or not self._is_alive:
+        if is_old or self._is_alive is False:
             # The will of a connection before this one, or said twice.
             return [Decided(message.ticket, is_ignored=True)]
         decided = self._give_up_waiting()
@@ -253,3 +259,55 @@ def sparkplug_place(topic: str) -> Place | None:
     if (levels[2][0] == "D") != bool(device) or not levels[1] or not levels[3]:
         return None
     return Place(cast("Kind", levels[2]), levels[1], levels[3], device)
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a metric belongs to the protocol and not to a machine.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+
+    Returns
+    -------
+    bool
+        True for ``bdSeq``, ``Node Control/…`` and their like.
+    """
+    return name == "bdSeq" or name.startswith(_OWN_NAMES)
+
+
+def machine_of(place: Place, pattern: str | None) -> str:
+    """Name the machine that a topic is of.
+
+    Parameters
+    ----------
+    place : Place
+        What the topic says.
+    pattern : str or None
+        With ``{group}``, ``{node}`` and ``{device}``; None takes the device, or the node where
+        there is none.
+
+    Returns
+    -------
+    str
+        The name; whether it is a legal one is for the caller to see.
+
+    Examples
+    --------
+    >>> machine_of(Place("DDATA", "plant", "line-2", "press-04"), "{node}-{device}")
+    'line-2-press-04'
+    >>> machine_of(Place("NDATA", "plant", "line-2", ""), "{node}-{device}")
+    'line-2'
+    """
+    if pattern is None:
+        return place.device or place.node
+    # What is of the node itself has no device to be named by.
+    if not place.device:
+        pattern = pattern.replace("-{device}", "").replace("{device}", "{node}")
+    return (
+        pattern
+        .replace("{group}", place.group)
+        .replace("{node}", place.node)
+        .replace("{device}", place.device)
+    )

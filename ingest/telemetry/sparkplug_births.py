@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,8 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.records import Priority
-from ingest.telemetry import Series
+from ingest.telemetry.batch import Priority, Series
 from ingest.telemetry.sparkplug import MAX_METRICS, DataType, Metrics
 from ingest.telemetry.sparkplug_layout import PayloadReader
 
@@ -30,21 +29,21 @@ MAX_SHAPES: Final = 256
 MAX_FILE_BYTES: Final = 20_000_000
 """Of the births of one node; more were not written by us."""
 
-_NO_NUMBER: Final = frozenset({
+NO_NUMBER: Final = frozenset({
     DataType.STRING, DataType.DATETIME, DataType.TEXT, DataType.UUID, DataType.DATASET,
     DataType.BYTES, DataType.FILE, DataType.TEMPLATE,
 })  # fmt: skip
 
 
 class Wanted(NamedTuple):
-    """A metric that the settings ask for."""
+    """A metric that is asked for."""
 
     series: Series
     priority: Priority
 
 
 class Metric(NamedTuple):
-    """One metric as its birth told it; `wanted` is None if the settings do not ask for it."""
+    """One metric as its birth told it; `wanted` is None if it is not asked for."""
 
     name: str
     alias: int
@@ -93,12 +92,12 @@ class Births:
     Parameters
     ----------
     want : callable
-        Says which series a metric's name is, None if it is not asked for.
+        Says which series a metric is by its name and type, None if it is not asked for.
     priority : {"raw", "alarm"}
         Of the topic.
     """
 
-    want: Callable[[str], Wanted | None]
+    want: Callable[[str, int], Wanted | None]
     priority: Priority
     by_name: dict[str, Metric] = field(default_factory=dict)
     by_alias: dict[int, Metric] = field(default_factory=dict)
@@ -115,7 +114,9 @@ class Births:
             Name, alias (-1 for none) and type of each metric.
         """
         known = [
-            Metric(name, alias, datatype, self.want(name)) for name, alias, datatype in told if name
+            Metric(name, alias, datatype, self.want(name, datatype))
+            for name, alias, datatype in told
+            if name
         ]
         self.by_name = {metric.name: metric for metric in known}
         self.by_alias = {metric.alias: metric for metric in known if metric.alias >= 0}
@@ -143,7 +144,7 @@ class Births:
         return [
             metric.wanted.series
             for metric in self.by_name.values()
-            if metric.wanted is not None and metric.datatype not in _NO_NUMBER
+            if metric.wanted is not None and metric.datatype not in NO_NUMBER
         ]
 
     def shape(self, metrics: Metrics) -> Shape:
@@ -185,7 +186,7 @@ class Births:
                 types[row] = metric.datatype
             elif not name:
                 unknown.append(alias)
-            wanted = metric.wanted if metric is not None else self.want(name) if name else None
+            wanted = metric.wanted if metric is not None else self.want(name, 0) if name else None
             if wanted is not None:
                 rows.append(row)
                 index.append(row_of.setdefault(wanted.series, len(row_of)))
@@ -281,6 +282,24 @@ class BirthFiles:
                 path.with_suffix(".new").unlink(missing_ok=True)
             return
         self._written[path] = content
+
+    def nodes(self) -> Iterator[tuple[str, str]]:
+        """Find the nodes whose births are kept.
+
+        Yields
+        ------
+        tuple of (str, str)
+            Group and node.
+        """
+        for path in () if self.folder is None else sorted(self.folder.glob("*.json")):
+            try:
+                if path.stat().st_size <= MAX_FILE_BYTES:
+                    document = json.loads(path.read_bytes())
+                    yield str(document["group"]), str(document["node"])
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                logger.warning(
+                    "%s can't be read (%s); the node is asked when it speaks", path, error
+                )
 
     def _path(self, group: str, node: str) -> Path | None:
         if self.folder is None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.sources.sparkplug_node import ASK_FIRST_S, ASK_MAX_S, Arrived, EdgeNode, Kind
+from ingest.telemetry.sparkplug_node import ASK_FIRST_S, ASK_MAX_S, Arrived, EdgeNode, Kind
 
 TIMEOUT_S = 2.0
 
@@ -160,3 +160,21 @@ def test_whatever_comes_every_message_is_decided_once_in_the_end(
     decided += node.disconnected()
 
     assert sorted(int(one.ticket) for one in decided) == list(range(1, sent + 1))
+
+
+def test_a_node_that_speaks_after_its_death_has_to_be_born_again() -> None:
+    node = born()
+    node.arrived(message("NDEATH", None), 0.0)
+    assert not node.is_to_be_asked(0.0)
+
+    assert read(node, message("DDATA", 1)) == [("DDATA 1", True)]
+    assert node.is_to_be_asked(0.0)
+    assert read(node, message("NBIRTH", 0)) == [("NBIRTH 0", False)]
+
+
+def test_a_death_is_believed_before_any_birth_was_heard() -> None:
+    node: EdgeNode[str] = EdgeNode(TIMEOUT_S)
+
+    told = [node.arrived(message("NDEATH", None), 0.0)[0].is_ignored for _ in range(2)]
+
+    assert told == [False, True]
