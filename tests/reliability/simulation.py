@@ -335,7 +335,10 @@ def simulate(
         Whether the outbox is so small that outages fill it.
     """
     began_s = time.process_time()
-    with _Silence(), tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
+    with (
+        _Silence(),
+        tempfile.TemporaryDirectory(prefix="staybolt-simulation-", dir=_memory_folder()) as folder,
+    ):
         simulation = Simulation(seed, parts, Path(folder), hours, is_capped)
         try:
             outcome: Outcome = run_virtual(simulation.run)
