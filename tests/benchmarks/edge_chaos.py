@@ -8,10 +8,11 @@ from typing import Any
 
 from tests.benchmarks.common import report
 from tests.reliability.chaos import Chaos, ChaosOutcome
-from tests.reliability.planted_agents import PLANTED_AGENTS
 
 SEEDS, SECONDS = (11, 12, 13), 60.0
 PLANTED_SECONDS = 30.0
+PLANTED = ("acknowledges what is in memory", "forgets before stored")
+"""Those that a kill or an outage at a random time must meet; the kill sweep finds narrower ones."""
 
 
 def run_one(seed: int, seconds: float, planted: str | None = None) -> ChaosOutcome:
@@ -39,7 +40,7 @@ def run(data: Path) -> dict[str, Any]:
     print("  injected:")
     for kind, count in sorted(injected.items()):
         print(f"    {kind:28} {count:4}")
-    found = {name: run_one(7, PLANTED_SECONDS, name) for name in sorted(PLANTED_AGENTS)}
+    found = {name: run_one(7, PLANTED_SECONDS, name) for name in PLANTED}
     for name, outcome in found.items():
         print(f"    planted, {name:44} {outcome.verdict}")
     return report(
@@ -66,6 +67,6 @@ def run(data: Path) -> dict[str, Any]:
             ("n_lost", "==", 0),
             ("n_wrong", "==", 0),
             ("slowest_drain_s", "<=", 30),
-            ("n_planted_found", ">=", 1),
+            ("n_planted_found", "==", float(len(PLANTED))),
         ],
     )

@@ -142,7 +142,9 @@ class Chaos:
         self._doors = Doors({name: ports[name] for name in LINKS}, seed)
         self._log = folder / "sensed.log"
         self._programs = make_programs(folder, self._log, ports, planted)
-        write_files(folder, ports, self._doors.doors)
+        # Kills come at random: with a mistake, what is in memory is left there long enough to meet.
+        group_commit_ms = 50 if planted is None else 1000
+        write_files(folder, ports, self._doors.doors, group_commit_ms)
         self._device: ChaosDevice | None = None
         self._device_port = ports["device"]
 

@@ -117,7 +117,9 @@ def make_programs(
     return {name: Program(name, each, folder) for name, each in commands.items()}
 
 
-def write_files(folder: Path, ports: dict[str, int], doors: dict[str, Proxy]) -> None:
+def write_files(
+    folder: Path, ports: dict[str, int], doors: dict[str, Proxy], group_commit_ms: int
+) -> None:
     """Settings, certificates and tokens of all of them."""
     make_certificate(folder / "server.pem", folder / "key.pem", "urn:chaos", Encoding.PEM)
     make = [sys.executable, "-m", "edge_agent", "keys", "--state-dir", str(folder / "state")]
@@ -165,7 +167,7 @@ token_file = "token"
 tls_ca_file = "server.pem"
 retry_max_s = 2.0
 [outbox]
-group_commit_ms = 50
+group_commit_ms = {group_commit_ms}
 [[mqtt]]
 name = "hall-2"
 host = "localhost"
