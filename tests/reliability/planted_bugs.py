@@ -122,6 +122,21 @@ def _forgotten(step: Instruction) -> Instruction:
     return step
 
 
+class AlarmsForgetRaw(SimulatedOutbox):
+    """Takes the answer for the alarms of a commit for one for all of it."""
+
+    def forget(self, sequences: Sequence[int]) -> None:
+        alarms = {
+            sequence
+            for (sequence,) in self._database.execute(
+                "SELECT sequence FROM record WHERE is_alarm = 1"
+            ).fetchall()
+        }
+        told = [sequence for sequence in sequences if sequence in alarms]
+        beside = {other for one in told for other in (one - 1, one + 1)} - alarms
+        super().forget([*sequences, *sorted(beside)])
+
+
 def _commit_timer_lost(event: Event, steps: list[Instruction]) -> list[Instruction]:
     if isinstance(event, CommitFailed):
         return [step for step in steps if not isinstance(step, CommitAfter)]
@@ -256,6 +271,7 @@ PLANTED: Final[dict[str, Parts]] = {
     "drops on a full disk without counting": Parts(outbox=DropsOnFullDisk),
     "resumes without republish": Parts(source=ResumesWithoutRepublish),
     "two requests in flight": Parts(core=TwoInFlight),
+    "forgets raw values with the alarms beside them": Parts(outbox=AlarmsForgetRaw),
     "loses the timer after a failed commit": Parts(core=_altered(_commit_timer_lost)),
     "loses the timer after a failed request": Parts(core=_altered(_uplink_timer_lost)),
     "silently stops after a reconnect": Parts(core=_altered(_source_never_again)),
