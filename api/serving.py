@@ -30,6 +30,7 @@ from api.registry.database import migrate, open_engine
 from api.registry.errors import RegistryError
 from api.settings import Settings, load_settings
 from api.worker import Worker
+from ingest.announced import AnnouncedMachines
 from ingest.durability import sync_folder
 from ingest.errors import IngestError, StoreUnavailableError
 from ingest.errors import SettingsError as IngestSettingsError
@@ -39,7 +40,7 @@ from ingest.ports import TelemetryStore
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 from ingest.tokens import TokenTable
-from ingest.trying_again import TryingAgain
+from ingest.trying_again import chores_of
 from ingest.validation import ValidationLimits
 
 if TYPE_CHECKING:
@@ -251,18 +252,16 @@ def open_context(settings: Settings) -> Iterator[AppContext]:
         with (
             closing(_open_store(settings)) as store,
             Quarantine(settings.quarantine_path) as quarantine,
+            AnnouncedMachines.beside(settings.quarantine_path) as announced,
         ):
+            catalogue = RegistryCatalogue(engine)
             ingest = IngestService(
-                store,
-                quarantine,
-                RegistryCatalogue(engine),
-                time.time_ns,
-                token_check,
-                arrivals.on_stored,
+                store, quarantine, catalogue, time.time_ns, token_check, arrivals.on_stored,
                 limits=ValidationLimits().within(settings.raw_days),
-            )
-            again = TryingAgain(ingest, quarantine)
-            with Keeper(store, time.time_ns, settings.raw_days, [again.step]):
+                announced=announced,
+            )  # fmt: skip
+            chores = chores_of(ingest, quarantine, catalogue)
+            with Keeper(store, time.time_ns, settings.raw_days, chores):
                 yield AppContext(
                     engine=engine,
                     store=store,

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ingest.commands import copy, quarantine, sample_config, serve
+from ingest.commands import copy, machines, quarantine, sample_config, serve
 from ingest.commands.shared import EXIT_FAILURE, EXIT_OK, EXIT_SETTINGS
 from ingest.errors import IngestError, SettingsError
 
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Begin with `staybolt-ingest sample-config > ingest.toml`, adapt it, then `serve`.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (serve, sample_config, quarantine, copy):
+    for command in (serve, sample_config, machines, quarantine, copy):
         command.add_to(commands)
     return parser
 

@@ -1,10 +1,16 @@
 """Which machines may send, where no registry says so: a CSV file, or everyone."""
 
+import contextlib
 import csv
+import fcntl
 import logging
+import os
+import shutil
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ingest.durability import sync_folder
 from ingest.errors import SettingsError
 from ingest.telemetry import is_legal_name
 
@@ -125,6 +131,77 @@ def read_machines(path: Path) -> frozenset[str]:
             )
             raise SettingsError(msg)
     return frozenset(machines)
+
+
+def append_machines(path: Path, machines: Sequence[str]) -> list[str]:
+    """Add machines to a CSV file: either all are in it afterwards, or it is as it was.
+
+    Parameters
+    ----------
+    path : Path
+        The file; what stands in it stays as it is.
+    machines : sequence of str
+        Names of machines.
+
+    Returns
+    -------
+    list of str
+        Those that were not in it before.
+
+    Raises
+    ------
+    SettingsError
+        If the file can't be read or written, or a name is not legal.
+    """
+    for machine in machines:
+        if not is_legal_name(machine):
+            msg = f"{machine!r} is not a legal name for a machine; nothing was added to {path}"
+            raise SettingsError(msg)
+    try:
+        with _alone_in(path.parent):
+            return _append(path, machines)
+    except OSError as error:
+        msg = f"{path} can't be written: {error.strerror}; check its rights and those of its folder"
+        raise SettingsError(msg) from error
+
+
+def _append(path: Path, machines: Sequence[str]) -> list[str]:
+    known = read_machines(path)
+    new = [machine for machine in dict.fromkeys(machines) if machine not in known]
+    if not new:
+        return []
+    beside = path.with_name(f".{path.name}.new")
+    before = path.read_bytes()
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        columns = next(csv.reader(file))
+    # Names have no character that CSV would have to quote.
+    rows = "".join(
+        ",".join(machine if column == COLUMN else "" for column in columns) + "\n"
+        for machine in new
+    )
+    try:
+        beside.write_bytes(before + (b"" if before.endswith(b"\n") else b"\n") + rows.encode())
+        shutil.copymode(path, beside)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return new
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process adds machines to a file here."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _changed_at_ns(path: Path) -> int | None:

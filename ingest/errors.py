@@ -9,6 +9,7 @@
     ├── StoreUnavailableError the store can't be reached or did not answer: try again later
     ├── StoreRejectedError    the store answered that it will never take this data
     ├── CopyError             a store does not give back what was copied into it
+    ├── AnnouncedError        the list of announced machines can't be read or written
     ├── QuarantineError       lines could not be set aside, or the quarantine can't be read
     └── SettingsError         a settings file can't be used as it is (also a ValueError)
 """
@@ -40,6 +41,10 @@ class StoreUnavailableError(IngestError):
 
 class StoreRejectedError(IngestError):
     """The store refused this data for good; sending it again will not help."""
+
+
+class AnnouncedError(IngestError):
+    """The list of machines that have announced themselves can't be read or written."""
 
 
 class QuarantineError(IngestError):

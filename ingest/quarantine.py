@@ -10,15 +10,16 @@ store (`ingest.trying_again`) tries it, and only what is stored by then leaves t
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from ingest.errors import QuarantineError
-from ingest.quarantine_file import open_quarantine_file
+from ingest.quarantine_file import QuarantineCount, QuarantinedLine, open_quarantine_file
 from ingest.telemetry import RejectedLine
+
+__all__ = ["MAX_BYTES", "MAX_ROWS", "Quarantine", "QuarantineCount", "QuarantinedLine"]
 
 MAX_ROWS: Final = 100_000
 """Enough for a day of one machine at one sample a second; nobody reads more."""
@@ -27,59 +28,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Text kept at most. [bytes]"""
 
 _COLUMNS: Final = "id, received_at_ns, device, line, reason, remedy, precision, site, mended"
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedLine:
-    """A line that was set aside.
-
-    Parameters
-    ----------
-    id : int
-        Its number, never used again.
-    received_at_ns : int
-        When it came. [ns since 1970-01-01 UTC]
-    device : str
-        Name of the credential it came with.
-    line : str
-        The line as it came.
-    reason, remedy : str
-        What is wrong with it, and how the sender can mend it.
-    precision : str
-        Unit of its timestamp.
-    site : str or None
-        Site that its sender belongs to, where that is known.
-    mended : str or None
-        What to try in its place.
-    """
-
-    id: int
-    received_at_ns: int
-    device: str
-    line: str
-    reason: str
-    remedy: str
-    precision: str = "ns"
-    site: str | None = None
-    mended: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineCount:
-    """How much is set aside, and what the cap has dropped so far.
-
-    Parameters
-    ----------
-    n_kept, n_kept_bytes : int
-        Lines in the file and the length of their text. [bytes]
-    n_dropped, n_dropped_bytes : int
-        Lines that had to make room since the file was made, exactly. [bytes]
-    """
-
-    n_kept: int
-    n_kept_bytes: int
-    n_dropped: int
-    n_dropped_bytes: int
 
 
 class Quarantine:
@@ -265,6 +213,43 @@ class Quarantine:
                     (mended, line_id),
                 ).rowcount
                 for line_id in ids
+            )
+
+    def want_where(self, beginning: str, is_over: Callable[[str], bool]) -> int:
+        """Ask for the lines to be tried again whose reason holds no longer.
+
+        Parameters
+        ----------
+        beginning : str
+            What such reasons begin with.
+        is_over : callable
+            Says of a reason whether it holds no longer; asked once for each reason.
+
+        Returns
+        -------
+        int
+            How many lines were asked for.
+
+        Raises
+        ------
+        QuarantineError
+            If the file can't be read or written.
+        """
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT reason FROM set_aside "
+                "WHERE reason >= ?1 AND reason < ?1 || char(1114111) AND is_wanted = 0",
+                (beginning,),
+            ).fetchall()
+        over = [reason for reason in found if is_over(reason[0])]
+        if not over:
+            return 0
+        with self._transaction() as connection:
+            return sum(
+                connection.execute(
+                    "UPDATE set_aside SET is_wanted = 1 WHERE reason = ? AND is_wanted = 0", reason
+                ).rowcount
+                for reason in over
             )
 
     def wanted(self, limit: int) -> list[QuarantinedLine]:

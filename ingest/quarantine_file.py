@@ -1,6 +1,7 @@
-"""The file under the quarantine: made, opened, and brought up to date."""
+"""The file under the quarantine: made, opened, and brought up to date; what its rows are."""
 
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS totals (
     n_dropped INTEGER NOT NULL,
     n_dropped_bytes INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS set_aside_reason ON set_aside (reason);
 INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
 """
 
@@ -40,6 +42,59 @@ _LATER_COLUMNS: Final = {
     "mended": "TEXT",
     "is_wanted": "INTEGER NOT NULL DEFAULT 0",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedLine:
+    """A line that was set aside.
+
+    Parameters
+    ----------
+    id : int
+        Its number, never used again.
+    received_at_ns : int
+        When it came. [ns since 1970-01-01 UTC]
+    device : str
+        Name of the credential it came with.
+    line : str
+        The line as it came.
+    reason, remedy : str
+        What is wrong with it, and how the sender can mend it.
+    precision : str
+        Unit of its timestamp.
+    site : str or None
+        Site that its sender belongs to, where that is known.
+    mended : str or None
+        What to try in its place.
+    """
+
+    id: int
+    received_at_ns: int
+    device: str
+    line: str
+    reason: str
+    remedy: str
+    precision: str = "ns"
+    site: str | None = None
+    mended: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineCount:
+    """How much is set aside, and what the cap has dropped so far.
+
+    Parameters
+    ----------
+    n_kept, n_kept_bytes : int
+        Lines in the file and the length of their text. [bytes]
+    n_dropped, n_dropped_bytes : int
+        Lines that had to make room since the file was made, exactly. [bytes]
+    """
+
+    n_kept: int
+    n_kept_bytes: int
+    n_dropped: int
+    n_dropped_bytes: int
 
 
 def open_quarantine_file(path: Path) -> sqlite3.Connection:

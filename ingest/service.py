@@ -7,10 +7,11 @@ nothing is acknowledged that is not durable in one place or the other.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from ingest.announced import AnnouncedMachines, Announcement
 from ingest.errors import StoreRejectedError
 from ingest.ports import MachineCatalogue, TelemetryStore
 from ingest.quarantine import Quarantine, QuarantinedLine
@@ -73,6 +74,8 @@ class IngestService:
         Told each batch once the store has it; it must be quick and not raise.
     limits : ValidationLimits
         How far from now a sample's own time may lie.
+    announced : AnnouncedMachines, optional
+        Where machines and signals are put that nobody has confirmed.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class IngestService:
         on_stored: Callable[[TelemetryBatch], None] | None = None,
         *,
         limits: ValidationLimits | None = None,
+        announced: AnnouncedMachines | None = None,
     ) -> None:
         self._store = store
         self._quarantine = quarantine
@@ -93,6 +97,7 @@ class IngestService:
         self._token_check = token_check
         self._on_stored = on_stored
         self._limits = limits or ValidationLimits()
+        self._announced = announced
         self._lock = threading.Lock()
         self._counts: dict[str, DeviceCounts] = {}
 
@@ -140,12 +145,51 @@ class IngestService:
             If bad lines could not be kept; the same body may be sent again.
         """
         now_ns = self._clock_ns()
-        outcome = self._store_good(body, precision, device, site, received_at_ns=now_ns)
+        outcome, validated = self._store_good(body, precision, device, site, received_at_ns=now_ns)
         self._quarantine.set_aside(
             outcome.set_aside, device=device, received_at_ns=now_ns, precision=precision, site=site
         )
+        if self._announced is not None:
+            self._announced.note(
+                [Announcement(series, n) for series, n in validated.unknown], at_ns=now_ns
+            )
+            if outcome.n_stored:
+                self._announced.note_once(validated.accepted.series, at_ns=now_ns)
         self._count(device, outcome.n_stored, len(outcome.set_aside))
         return outcome
+
+    def set_aside(
+        self, lines: Sequence[RejectedLine], *, device: str, site: str | None = None
+    ) -> None:
+        """Keep what could not be read as samples at all; on return it is durable.
+
+        Parameters
+        ----------
+        lines : sequence of RejectedLine
+            What came, each with reason and remedy.
+        device : str
+            Who sent it.
+        site : str, optional
+            Site that the sender belongs to, where that is known.
+
+        Raises
+        ------
+        QuarantineError
+            If it could not be kept.
+        """
+        self._quarantine.set_aside(lines, device=device, received_at_ns=self._clock_ns(), site=site)
+        self._count(device, 0, len(lines))
+
+    def announce(self, announcements: Sequence[Announcement]) -> None:
+        """Note what machines tell of themselves before anybody has confirmed them.
+
+        Parameters
+        ----------
+        announcements : sequence of Announcement
+            Signals, with units and ranges.
+        """
+        if self._announced is not None:
+            self._announced.note(announcements, at_ns=self._clock_ns())
 
     def try_again(self, line: QuarantinedLine) -> RejectedLine | None:
         """Try a line that was set aside, or what was mended of it, as its sender would.
@@ -166,7 +210,7 @@ class IngestService:
             If the store did not answer; the same line may be tried again.
         """
         text = line.line if line.mended is None else line.mended
-        outcome = self._store_good(
+        outcome, _ = self._store_good(
             text.encode(),
             cast("Precision", line.precision),
             line.device,
@@ -186,7 +230,7 @@ class IngestService:
         site: str | None,
         *,
         received_at_ns: int,
-    ) -> IngestOutcome:
+    ) -> tuple[IngestOutcome, ValidatedLines]:
         decoded = decode_lines(body, precision=precision, received_at_ns=received_at_ns)
         validated = validate_lines(
             decoded, self._catalogue, self._limits, now_ns=self._clock_ns(), site=site
@@ -207,7 +251,7 @@ class IngestService:
                 n_stored = len(validated.accepted)
                 if self._on_stored is not None:
                     self._on_stored(validated.accepted)
-        return IngestOutcome(n_stored, set_aside)
+        return IngestOutcome(n_stored, set_aside), validated
 
     def counts(self) -> dict[str, DeviceCounts]:
         """Say what each credential has sent since the start.

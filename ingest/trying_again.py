@@ -1,14 +1,39 @@
 """Tries lines of the quarantine again that somebody has asked for."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from ingest.announced import Confirmed
+from ingest.ports import MachineCatalogue
 from ingest.quarantine import Quarantine
 from ingest.service import IngestService
 
 logger = logging.getLogger(__name__)
 
 LINES_AT_ONCE: Final = 200
+
+
+def chores_of(
+    service: IngestService, quarantine: Quarantine, catalogue: MachineCatalogue
+) -> list[Callable[[], int]]:
+    """Name what the keeper does for the quarantine: find lines to try again, and try them.
+
+    Parameters
+    ----------
+    service : IngestService
+        Judges and stores lines.
+    quarantine : Quarantine
+        Where they are.
+    catalogue : MachineCatalogue
+        Which machines may send.
+
+    Returns
+    -------
+    list of callable
+        In this order; each says how much it did.
+    """
+    return [Confirmed(quarantine, catalogue).step, TryingAgain(service, quarantine).step]
 
 
 class TryingAgain:

@@ -25,6 +25,9 @@ from ingest.telemetry import (
 
 NS_PER_S: Final = 1_000_000_000
 
+UNKNOWN_MACHINE: Final = "unknown machine "
+"""Begins the reason for lines of machines that nobody has confirmed; their name follows."""
+
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -73,11 +76,14 @@ class ValidatedLines:
         Line that each accepted sample came from, from 1.
     set_aside : tuple of RejectedLine
         Lines that were not taken, in the order they came: also those that decoding refused.
+    unknown : tuple of (Series, int)
+        Series of unknown machines, and how many samples of each were set aside for that alone.
     """
 
     accepted: TelemetryBatch
     line_number: npt.NDArray[np.int64]
     set_aside: tuple[RejectedLine, ...]
+    unknown: tuple[tuple[Series, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +93,7 @@ class _Fault:
     is_broken: BoolArray
     reason: Callable[[int], str]
     remedy: str
+    is_of_unknown: bool = False
 
 
 def validate_lines(
@@ -120,15 +127,21 @@ def validate_lines(
     """
     batch = decoded.batch
     faults = [
-        *_series_faults(batch, catalogue),
+        *_name_faults(batch),
         *([] if site is None else _site_faults(batch, site)),
+        *_machine_faults(batch, catalogue),
         *_sample_faults(batch, limits, now_ns),
     ]
     is_good = np.ones(len(batch), dtype=np.bool_)
     told: dict[int, tuple[str, str]] = {}
+    unknown: list[tuple[Series, int]] = []
     for fault in faults:
-        for row in np.flatnonzero(fault.is_broken & is_good).tolist():
+        rows = np.flatnonzero(fault.is_broken & is_good)
+        for row in rows.tolist():
             told[row] = (fault.reason(row), fault.remedy)
+        if fault.is_of_unknown:
+            counts = np.bincount(batch.series_index[rows], minlength=len(batch.series)).tolist()
+            unknown = [(one, n) for one, n in zip(batch.series, counts, strict=True) if n]
         is_good &= ~fault.is_broken
     if not told and not decoded.rejected:
         return ValidatedLines(batch, decoded.line_number, ())
@@ -142,11 +155,14 @@ def validate_lines(
     set_aside.extend(decoded.rejected)
     set_aside.sort(key=lambda rejected: rejected.line_number)
     return ValidatedLines(
-        _compact(batch.take(is_good)), decoded.line_number[is_good], tuple(set_aside)
+        _compact(batch.take(is_good)),
+        decoded.line_number[is_good],
+        tuple(set_aside),
+        tuple(unknown),
     )
 
 
-def _series_faults(batch: TelemetryBatch, catalogue: MachineCatalogue) -> Iterator[_Fault]:
+def _name_faults(batch: TelemetryBatch) -> Iterator[_Fault]:
     """Judge each series once, however many samples it has."""
     part_at_fault = [_illegal_part(series) for series in batch.series]
     if any(part_at_fault):
@@ -162,14 +178,19 @@ def _series_faults(batch: TelemetryBatch, catalogue: MachineCatalogue) -> Iterat
             illegal_name,
             f"name it {NAME_PATTERN}: letters, digits and _ . - , beginning with a letter or digit",
         )
+
+
+def _machine_faults(batch: TelemetryBatch, catalogue: MachineCatalogue) -> Iterator[_Fault]:
+    """Find samples of machines that nobody has confirmed."""
     is_known = {series.machine: catalogue.is_known(series.machine) for series in batch.series}
     if not all(is_known.values()):
         is_unknown = np.array([not is_known[series.machine] for series in batch.series])
         yield _Fault(
             is_unknown[batch.series_index],
-            lambda row: f"unknown machine {batch.series[batch.series_index[row]].machine}",
-            "add the machine to the registry (or to machines_file), or mend the machine tag; "
-            "then send the line again",
+            lambda row: UNKNOWN_MACHINE + batch.series[batch.series_index[row]].machine,
+            "add the machine to the registry (or confirm it with `staybolt-ingest machines`), and "
+            "the line is tried again by itself; or mend the machine tag",
+            is_of_unknown=True,
         )
 
 

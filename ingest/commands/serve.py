@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from ingest.announced import AnnouncedMachines
 from ingest.catalogue import FileCatalogue, OpenCatalogue
 from ingest.commands.shared import EXIT_OK, add_config, open_named_store
 from ingest.errors import SettingsError
@@ -20,7 +21,7 @@ from ingest.receiver import make_receiver
 from ingest.service import IngestService
 from ingest.settings import IngestSettings, load_settings
 from ingest.tokens import TokenTable
-from ingest.trying_again import TryingAgain
+from ingest.trying_again import chores_of
 
 if TYPE_CHECKING:
     from ingest.commands.shared import Commands
@@ -67,6 +68,7 @@ def _serve(options: argparse.Namespace) -> int:
             max_rows=settings.quarantine.max_rows,
             max_bytes=settings.quarantine.max_bytes,
         ) as quarantine,
+        _announced(settings) as announced,
     ):
         service = IngestService(
             store,
@@ -75,10 +77,12 @@ def _serve(options: argparse.Namespace) -> int:
             time.time_ns,
             token_check,
             limits=settings.limits,
+            announced=announced,
         )
-        again = TryingAgain(service, quarantine)
         with (
-            Keeper(store, time.time_ns, settings.raw_days, [again.step]),
+            Keeper(
+                store, time.time_ns, settings.raw_days, chores_of(service, quarantine, catalogue)
+            ),
             _mqtt_receiver(service, settings),
         ):
             _run(service, listener, settings)
@@ -90,6 +94,14 @@ def _serve(options: argparse.Namespace) -> int:
                 counts.n_set_aside,
             )
     return EXIT_OK
+
+
+def _announced(
+    settings: IngestSettings,
+) -> contextlib.AbstractContextManager[AnnouncedMachines | None]:
+    if settings.machines_file is None:
+        return contextlib.nullcontext()
+    return AnnouncedMachines.beside(settings.quarantine.path)
 
 
 def _mqtt_receiver(
