@@ -1,8 +1,11 @@
 """`kill -9` of the real agent at every system call that changes a file, until a run survives."""
 
+import multiprocessing
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,31 +16,56 @@ from tests.benchmarks.common import report
 from tests.reliability.kill_scenarios import SCENARIOS
 from tests.reliability.kill_sweep import CALLS, COMMON_CALLS, Point, kill_rig, verdict_of
 
-MESSAGES_FACTOR, COLD_EVERY = 6, 10
-"""Six times the messages of the test: more commits, and so more points."""
+MESSAGES_FACTOR, COLD_EVERY = 3, 10
+"""Three times the messages of the test: more commits, and so more points."""
+
+N_RIGS, TOLD_EVERY = 2, 50
+
+
+def sweep(share: Sequence[tuple[int, str]]) -> tuple[list[Point], str]:
+    """Sweep some scenarios and calls with a broker, a store and an agent of their own.
+
+    Parameters
+    ----------
+    share : sequence of (int, str)
+        Place of a scenario in `SCENARIOS`, and the calls to kill at.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="staybolt-kill-"))
+    folder.chmod(0o755)
+    points: list[Point] = []
+    try:
+        with kill_rig(folder) as rig:
+            for place, calls in share:
+                small = SCENARIOS[place]
+                scenario = replace(small, n_messages=small.n_messages * MESSAGES_FACTOR)
+                found: list[Point] = []
+                for point in rig.sweep(scenario, calls, range(1, 10**6), COLD_EVERY):
+                    found.append(point)
+                    if point.problems:
+                        print(f"    {scenario.name}, {calls} {point.when}: {point.problems}")
+                    if len(found) % TOLD_EVERY == 0:
+                        print(f"    {scenario.name}, {calls}: {len(found)} so far", flush=True)
+                points += found
+                n_killed = sum(point.is_killed for point in found)
+                print(f"  {scenario.name:24} {calls:26} {n_killed:5} kills", flush=True)
+            return points, verdict_of(rig)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run(data: Path) -> dict[str, Any]:
     """Measure; needs no real data."""
-    folder = Path(tempfile.mkdtemp(prefix="staybolt-kill-"))
-    folder.chmod(0o755)
+    del data
     began_s = time.monotonic()
-    points: list[Point] = []
-    try:
-        with kill_rig(folder) as rig:
-            for small in SCENARIOS:
-                scenario = replace(small, n_messages=small.n_messages * MESSAGES_FACTOR)
-                for calls in COMMON_CALLS if small.is_full else CALLS:
-                    found = list(rig.sweep(scenario, calls, range(1, 10**6), COLD_EVERY))
-                    points += found
-                    n_killed = sum(point.is_killed for point in found)
-                    print(f"  {scenario.name:24} {calls:26} {n_killed:5} kills", flush=True)
-                    for point in found:
-                        if point.problems:
-                            print(f"    at {point.when}: {point.problems}")
-            whole = verdict_of(rig)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    pairs = [
+        (place, calls)
+        for place, scenario in enumerate(SCENARIOS)
+        for calls in (COMMON_CALLS if scenario.is_full else CALLS)
+    ]
+    with ProcessPoolExecutor(N_RIGS, multiprocessing.get_context("spawn")) as pool:
+        swept = list(pool.map(sweep, [pairs[first::N_RIGS] for first in range(N_RIGS)]))
+    points = [point for found, _ in swept for point in found]
+    whole = "; ".join(verdict for _, verdict in swept if verdict)
     took_s = time.monotonic() - began_s
     killed = [point for point in points if point.is_killed]
     cold_s = [point.ready_s for point in points if point.is_cold]
