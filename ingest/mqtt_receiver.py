@@ -13,22 +13,17 @@ nothing is read.
 
 import logging
 import random
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.bodies import decompress
-from ingest.errors import IngestError, QuarantineError, SettingsError, StoreUnavailableError
-from ingest.secrets import read_secret
+from ingest.broker_link import BrokerLink, LostError
+from ingest.errors import IngestError, QuarantineError, StoreUnavailableError
 from ingest.service import IngestService
 from ingest.settings_mqtt import MqttReceiverSettings
 from ingest.telemetry import mqtt_contract as contract
@@ -36,15 +31,8 @@ from ingest.telemetry.mqtt_contract import Acknowledgement, Sender, ranges_of, s
 
 logger = logging.getLogger(__name__)
 
-KEEPALIVE_S: Final = 60
-"""A store may take this long for one batch before the broker gives us up."""
-
-CONNECT_TIMEOUT_S: Final = 10.0
 RECONNECT_MAX_S: Final = 10.0
 STORE_RETRY_S: Final = 1.0
-
-RECEIVE_MAXIMUM: Final = 1000
-"""Messages that the broker sends before it waits for our answers."""
 
 MAX_GATHERED_BYTES: Final = 4_000_000
 """Lines gathered before the store is called: about 40,000 samples. [bytes]"""
@@ -68,10 +56,6 @@ class _Record:
     lines: bytes
     reason: str | None = None
     """Why it can't be taken, if it can't."""
-
-
-class _LostError(IngestError):
-    """The connection to the broker is gone, or was never there."""
 
 
 class MqttReceiver:
@@ -114,7 +98,7 @@ class MqttReceiver:
                     failures = 0
                     self._tell(None)
                     self._serve(link)
-            except _LostError as error:
+            except LostError as error:
                 self._tell(str(error))
             except Exception:
                 # The top of the receiver: whatever this is, unanswered records are sent again.
@@ -242,32 +226,20 @@ def read_message(message: paho.MQTTMessage, sender: Sender, max_bytes: int) -> _
     return _Record(message.mid, message.qos, sender, outbox, sequence, part, lines, reason)
 
 
-class _Link:
-    """One connection to the broker, driven by whoever waits for something from it."""
+class _Link(BrokerLink):
+    """One connection to the broker that edge agents send to."""
 
     def __init__(self, settings: MqttReceiverSettings, max_body_bytes: int) -> None:
-        self._settings = settings
+        super().__init__(settings, max_packet_bytes=max_body_bytes + 10_000)
         self._max_body_bytes = max_body_bytes
         self._gathered: list[_Record] = []
         self._n_bytes = 0
-        self._connack: ReasonCode | None = None
-        self._suback: ReasonCode | None = None
-        self._lost: str | None = None
-        self._client = client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            protocol=paho.MQTTv5,
-            manual_ack=True,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        self._topic = f"$share/{settings.share}/{contract.ANY_SENDER}"
 
     def __enter__(self) -> "_Link":
         try:
-            self._open()
+            self.open()
+            self.subscribe([self._topic])
         except BaseException:
             self.close()
             raise
@@ -276,125 +248,41 @@ class _Link:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> None:
-        settings, client = self._settings, self._client
-        try:
-            if settings.user is not None and settings.password_file is not None:
-                client.username_pw_set(settings.user, read_secret(settings.password_file))
-            if settings.tls_ca_file is not None:
-                client.tls_set_context(_tls_context(settings))
-            options: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
-            # A session that outlived its process would be dealt messages that nobody reads.
-            options.SessionExpiryInterval = 0
-            options.ReceiveMaximum = RECEIVE_MAXIMUM
-            options.MaximumPacketSize = self._max_body_bytes + 10_000
-            client.connect(
-                settings.host, settings.port, KEEPALIVE_S, clean_start=True, properties=options
-            )
-        except SettingsError as error:
-            raise _LostError(str(error)) from error
-        except (OSError, ValueError) as error:
-            msg = f"can't be reached: {getattr(error, 'strerror', None) or error}"
-            raise _LostError(msg) from error
-        self._wait_for(lambda: self._connack is not None, "did not let us in")
-        topic = f"$share/{settings.share}/{contract.ANY_SENDER}"
-        client.subscribe(topic, qos=1)
-        self._wait_for(lambda: self._suback is not None, "did not answer our subscription")
-        if self._suback is not None and self._suback.is_failure:
-            msg = f"refuses {topic}: {self._suback}; give this user the right to read it"
-            raise _LostError(msg)
-
-    def close(self) -> None:
-        """Say goodbye, if anybody is there."""
-        self._client.disconnect()
-
     def gather(self, stop: threading.Event) -> list[_Record]:
         """Wait for messages; give those that came together.
 
         Raises
         ------
-        _LostError
+        LostError
             If the connection is.
         """
         while not self._gathered and not stop.is_set():
-            self._turn(0.2)
+            self.turn(0.2)
         end_s = time.monotonic() + GATHER_S
         while self._n_bytes < MAX_GATHERED_BYTES and (left_s := end_s - time.monotonic()) > 0:
-            self._turn(left_s)
+            self.turn(left_s)
         gathered, self._gathered, self._n_bytes = self._gathered, [], 0
         return gathered
 
     def answer(self, sender: Sender, answer: Acknowledgement) -> None:
         """Tell an agent what became of its records."""
-        self._client.publish(sender.ack_topic, answer.to_bytes(), qos=1)
+        self.publish(sender.ack_topic, answer.to_bytes(), qos=1)
 
     def acknowledge(self, records: Iterable[_Record]) -> None:
         """Tell the broker that it may forget these messages."""
         for record in records:
-            self._client.ack(record.number, record.qos)
-        self._turn(0.0)
+            self.client.ack(record.number, record.qos)
+        self.turn(0.0)
 
-    def _turn(self, timeout_s: float) -> None:
-        code = self._client.loop(timeout_s)
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS and self._lost is None:
-            self._lost = f"connection lost: {paho.error_string(code)}"
-        if self._lost is not None:
-            raise _LostError(self._lost)
-
-    def _wait_for(self, is_true: Callable[[], bool], failure: str) -> None:
-        deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
-        while not is_true():
-            if time.monotonic() > deadline_s:
-                msg = f"{failure} within {CONNECT_TIMEOUT_S:.0f} s"
-                raise _LostError(msg)
-            self._turn(0.1)
-
-    # --- what the broker says ------------------------------------------------------------------
-
-    def _on_connect(
-        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _more: object
-    ) -> None:
-        self._connack = code
-        if code.is_failure:
-            self._lost = f"does not let us in: {code}; correct mqtt.user or its password"
-
-    def _on_disconnect(
-        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _more: object
-    ) -> None:
-        self._lost = self._lost or f"connection lost: {code}"
-
-    def _on_subscribe(
-        self,
-        _client: paho.Client,
-        _data: object,
-        _number: int,
-        codes: Sequence[ReasonCode],
-        _more: object,
-    ) -> None:
-        self._suback = codes[0]
-
-    def _on_message(self, client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+    def on_message(self, message: paho.MQTTMessage) -> None:
+        """Take a message; it is acknowledged later."""
         sender = sender_of(message.topic)
         if sender is None:
             logger.warning("message on %r set aside: no legal site and agent", message.topic[:80])
-            client.ack(message.mid, message.qos)
+            self.client.ack(message.mid, message.qos)
             return
         record = read_message(message, sender, self._max_body_bytes)
         if record.reason is not None:
             logger.warning("record %d of %s refused: %s", record.sequence, sender, record.reason)
         self._gathered.append(record)
         self._n_bytes += len(record.lines)
-
-
-def _tls_context(settings: MqttReceiverSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca_file)
-        if settings.tls_certificate_file is not None:
-            context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
-    except OSError as error:
-        msg = (
-            f"mqtt.tls_ca_file, tls_certificate_file or tls_key_file can't be used ({error}); give "
-            "PEM files that this user may read, and the key that belongs to the certificate"
-        )
-        raise SettingsError(msg) from error
-    return context

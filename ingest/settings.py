@@ -21,7 +21,12 @@ from ingest.errors import SettingsError
 from ingest.loopback import is_loopback
 from ingest.quarantine import MAX_BYTES, MAX_ROWS
 from ingest.receiver import MAX_BODY_BYTES
-from ingest.settings_mqtt import File, MqttReceiverSettings
+from ingest.settings_mqtt import (
+    File,
+    MqttReceiverSettings,
+    SparkplugSettings,
+    SparkplugSignalSettings,
+)
 from ingest.telemetry import NAME_PATTERN
 from ingest.validation import ValidationLimits
 
@@ -151,6 +156,8 @@ class IngestSettings(_Group):
     """How the connection is protected; needed beyond this machine."""
     mqtt: MqttReceiverSettings | None = None
     """Broker to take records from too; None for HTTP alone."""
+    sparkplug: SparkplugSettings | None = None
+    """Broker with Sparkplug B nodes to take samples from too; None for no such nodes."""
 
     @property
     def raw_days(self) -> float | None:
@@ -223,6 +230,8 @@ _GROUPS: Final[dict[str, type[BaseModel]]] = {
     "quarantine": QuarantineSettings,
     "tls": TlsSettings,
     "mqtt": MqttReceiverSettings,
+    "sparkplug": SparkplugSettings,
+    "sparkplug.signals": SparkplugSignalSettings,
     "": IngestSettings,
 }
 
@@ -241,7 +250,7 @@ def _sentence(detail: ErrorDetails) -> str:
         case "union_tag_invalid":
             key, problem = f"{key}.kind", f"{context['tag']!r} is no kind of store"
             remedy = f"write one of {_kinds()}"
-        case "value_error" if not place or place == ("mqtt",):
+        case "value_error" if not place or place in {("mqtt",), ("sparkplug",)}:
             own_key, _, text = str(context["error"]).partition(": ")
             return f"{own_key}: {text}"
         case "value_error":
@@ -261,11 +270,13 @@ def _key(place: Sequence[str | int]) -> str:
 
 
 def _kinds() -> str:
-    return ", ".join(f'"{name.removeprefix("store.")}"' for name in _GROUPS if "." in name)
+    return ", ".join(
+        f'"{name.removeprefix("store.")}"' for name in _GROUPS if name.startswith("store.")
+    )
 
 
 def _nearest(place: Sequence[str | int]) -> str:
-    group = _GROUPS[".".join(str(part) for part in place[:-1])]
+    group = _GROUPS[".".join(part for part in place[:-1] if isinstance(part, str))]
     known = list(group.model_fields)
     close = difflib.get_close_matches(str(place[-1]), known, n=1)
     return f"did you mean {close[0]}?" if close else f"known keys are {', '.join(known)}"

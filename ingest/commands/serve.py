@@ -84,6 +84,7 @@ def _serve(options: argparse.Namespace) -> int:
                 store, time.time_ns, settings.raw_days, chores_of(service, quarantine, catalogue)
             ),
             _mqtt_receiver(service, settings),
+            _sparkplug_host(service, settings),
         ):
             _run(service, listener, settings)
         for device, counts in sorted(service.counts().items()):
@@ -110,6 +111,18 @@ def _mqtt_receiver(
     if settings.mqtt is None:
         return contextlib.nullcontext()
     return MqttReceiver(service, settings.mqtt, max_body_bytes=settings.max_body_bytes)
+
+
+def _sparkplug_host(
+    service: IngestService, settings: IngestSettings
+) -> contextlib.AbstractContextManager[object]:
+    if settings.sparkplug is None:
+        return contextlib.nullcontext()
+    # Protobuf is loaded only where there are such nodes.
+    from ingest.sparkplug_host import SparkplugHost
+
+    births = settings.quarantine.path.with_name("sparkplug_births")
+    return SparkplugHost(service, settings.sparkplug, births)
 
 
 def _run(service: IngestService, listener: socket.socket, settings: IngestSettings) -> None:

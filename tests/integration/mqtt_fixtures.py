@@ -162,6 +162,36 @@ class GuardedBroker:
         (self.folder / "rights.json").write_text(json.dumps(rights))
 
 
+class Broker:
+    """Mosquitto that can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path, lines: str = "allow_anonymous true\n") -> None:
+        self.folder, self.port = folder, free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            f"user root\nlistener {self.port} 127.0.0.1\nmax_queued_messages 0\n{lines}"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = self.folder / "mosquitto.log"
+        with log.open("ab") as output:
+            command = [find_program("mosquitto") or "mosquitto", "-c", str(self._config)]
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        wait_for_port(self.port, self._process, log)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+
 class Machine:
     """Publishes with QoS 1 what it keeps in its own list; each message once."""
 

@@ -37,11 +37,8 @@ from ingest.service import IngestService
 from ingest.settings_mqtt import MqttReceiverSettings
 from ingest.telemetry import Series, TelemetryBatch
 from ingest.telemetry.mqtt_contract import Acknowledgement, Sender
-from simulators.loopback import free_port
 from tests.integration.edge_fixtures import SITE, Agent, wait_until
-from tests.integration.mqtt_fixtures import Authority, machine_on
-from tests.servers.availability import find_program
-from tests.servers.launch import wait_for_port
+from tests.integration.mqtt_fixtures import Authority, Broker, machine_on
 
 pytestmark = pytest.mark.server("mosquitto")
 
@@ -66,36 +63,6 @@ def stored(path: Path) -> list[tuple[int, float]]:
     """Times and values in a store's file."""
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute("SELECT source_time_ns, value FROM samples").fetchall()
-
-
-class Broker:
-    """Mosquitto that can be killed and started again on the same port."""
-
-    def __init__(self, folder: Path, lines: str = "allow_anonymous true\n") -> None:
-        self.folder, self.port = folder, free_port()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"user root\nlistener {self.port} 127.0.0.1\nmax_queued_messages 0\n{lines}"
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        log = self.folder / "mosquitto.log"
-        with log.open("ab") as output:
-            command = [find_program("mosquitto") or "mosquitto", "-c", str(self._config)]
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_for_port(self.port, self._process, log)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    @property
-    def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ client.on("ncmd", (payload) => {
 });
 
 const does = {
+  rebirth() { birth(); },
   device({ device, metrics }) {
     devices.set(device, metrics);
     client.publishDeviceBirth(device, { timestamp: Date.now(), metrics: metrics.map((one) => ({ ...one })) });

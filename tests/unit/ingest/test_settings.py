@@ -20,7 +20,11 @@ from ingest.settings import (
     TlsSettings,
     load_settings,
 )
-from ingest.settings_mqtt import MqttReceiverSettings
+from ingest.settings_mqtt import (
+    MqttReceiverSettings,
+    SparkplugSettings,
+    SparkplugSignalSettings,
+)
 
 SAMPLE = SAMPLE_CONFIG.read_text(encoding="utf-8")
 
@@ -42,7 +46,7 @@ def load(tmp_path: Path, text: str) -> IngestSettings:
 
 def other_tables() -> list[dict[str, Any]]:
     """Tables that the sample shows as comments, for other stores and for TLS."""
-    blocks = re.findall(r"(?:^# (?:\[\w+\]|\w+ = .*)\n)+", SAMPLE, re.MULTILINE)
+    blocks = re.findall(r"(?:^# (?:\[\[?[\w.]+\]?\]|\w+ = .*)\n)+", SAMPLE, re.MULTILINE)
     return [tomllib.loads(re.sub("^# ", "", block, flags=re.MULTILINE)) for block in blocks]
 
 
@@ -63,12 +67,15 @@ def test_the_sample_explains_every_option() -> None:
     }
     (tls,) = (table["tls"] for table in other_tables() if "tls" in table)
     (mqtt,) = (table["mqtt"] for table in other_tables() if "mqtt" in table)
+    (sparkplug,) = (table["sparkplug"] for table in other_tables() if "sparkplug" in table)
 
     def options(model: type[BaseModel]) -> set[str]:
         return set(model.model_fields)
 
-    assert set(document) | {"tls", "mqtt"} == options(IngestSettings)
+    assert set(document) | {"tls", "mqtt", "sparkplug"} == options(IngestSettings)
     assert set(mqtt) == options(MqttReceiverSettings)
+    assert set(sparkplug) == options(SparkplugSettings)
+    assert set(sparkplug["signals"][0]) == options(SparkplugSignalSettings)
     assert set(document["store"]) == options(DuckDBSettings)
     assert set(document["quarantine"]) == options(QuarantineSettings)
     assert set(tables["influx1"]) == options(Influx1Settings)
@@ -119,6 +126,19 @@ def test_relative_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) ->
         ('host = "0.0.0.0"' + LEAST,
          "ingest.toml, host: 0.0.0.0 can be reached from other machines, and tokens would travel "
          "in clear; add [tls]"),
+        (LEAST + '[sparkplug]\nhost = "b"\nhost_id = "a"',
+         "ingest.toml, sparkplug.tls_ca_file: missing, but b is another machine"),
+        (LEAST + '[sparkplug]\nhost = "::1"\nhost_id = "a/b"',
+         "ingest.toml, sparkplug.host_id: 'a/b'; write one level of a topic"),
+        (LEAST + '[sparkplug]\nhost = "::1"\nhost_id = "a"\ngroups = ["#"]',
+         "ingest.toml, sparkplug.groups.0: '#'; write one level of a topic"),
+        (LEAST + '[sparkplug]\nhost = "::1"\nhost_id = "a"\nmachine = "x"',
+         "ingest.toml, sparkplug.machine: 'x'; write a name with {group}, {node} or {device}"),
+        (LEAST + '[sparkplug]\nhost = "::1"\nhost_id = "a"\nsites = { a = "b c" }',
+         "ingest.toml, sparkplug.sites.a: 'b c' can't be used"),
+        (LEAST + '[sparkplug]\nhost = "::1"\nhost_id = "a"\n[[sparkplug.signals]]\n'
+         'sourc = "a"\nsignal = "b"',
+         "ingest.toml, sparkplug.signals.0.sourc: unknown key; did you mean source?"),
         ("a =", "ingest.toml is not TOML"),
     ],
 )  # fmt: skip
