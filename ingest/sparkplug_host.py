@@ -51,6 +51,9 @@ MAX_GATHERED_BYTES: Final = 4_000_000
 MAX_KEPT_BYTES: Final = 100_000
 """Of a message that can't be read, in the quarantine."""
 
+HOLD_S: Final = 10.0
+"""Data that only a birth explains wait for it this long; the node has been asked. [s]"""
+
 GOODBYE_S: Final = 2.0
 """The broker has this long to take our death certificate."""
 
@@ -99,7 +102,7 @@ class SparkplugHost:
         self._clock_ns = clock_ns
         self._naming = HostNaming(settings)
         self._reader = NodesReader(
-            self._naming, settings.reorder_timeout_s, births, self._count_missed
+            self._naming, settings.reorder_timeout_s, births, self._count_missed, hold_s=HOLD_S
         )
         self._state = HostState(settings.host_id)
         self._stop = threading.Event()

@@ -5,6 +5,7 @@ is known to `ingest.telemetry.sparkplug_births`; here the two are put to work. W
 called and which machine it is of is left to the caller's `Naming`; connections and clocks too.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ from ingest.telemetry.sparkplug_samples import NOTHING, Samples, samples_of, sta
 MAX_NODES: Final = 1000
 MAX_DEVICES: Final = 10_000
 """Of one node; whoever invents names must not fill our memory."""
+
+MAX_HELD_METRICS: Final = 200_000
+"""Of all messages that wait for a birth: some 20 MB."""
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -101,6 +105,7 @@ class _Known:
 
     node: EdgeNode[_Waiting]
     births: dict[str, Births] = field(default_factory=dict)
+    held: list[tuple[float, _Waiting]] = field(default_factory=list)
     is_to_be_saved: bool = False
     n_told: int = 0
 
@@ -121,6 +126,9 @@ class NodesReader:
         Told how many messages of a node never came.
     priority : {"alarm", "raw"}
         Of series that have none of their own.
+    hold_s : float
+        How long data whose aliases no birth explains wait for one; 0 says at once that they can't
+        be read. What a birth explains afterwards is doubtful. [s]
     """
 
     naming: Naming
@@ -128,6 +136,8 @@ class NodesReader:
     folder: Path | None
     on_missed: Callable[[int], None]
     priority: Priority = "raw"
+    hold_s: float = 0.0
+    _n_held: int = 0
     _files: BirthFiles = field(init=False)
     _nodes: dict[tuple[str, str], _Known] = field(default_factory=dict)
 
@@ -180,7 +190,7 @@ class NodesReader:
             payload.timestamp_ms,
             _Waiting(place, payload, told.received_at_ns, ticket),
         )
-        return self._all_read(known, known.node.arrived(arrived, now_s))
+        return self._all_read(known, known.node.arrived(arrived, now_s), now_s)
 
     def tick(self, now_s: float) -> list[Done]:
         """Let time pass: what waited too long is read, and births are kept on disk.
@@ -198,7 +208,9 @@ class NodesReader:
         self.save()
         done: list[Done] = []
         for known in self._nodes.values():
-            done += self._all_read(known, known.node.tick(now_s))
+            done += self._all_read(known, known.node.tick(now_s), now_s)
+            if known.held and known.held[0][0] <= now_s:
+                done += self._let_go(known, now_s=now_s)
         return done
 
     def disconnected(self) -> list[Done]:
@@ -212,7 +224,8 @@ class NodesReader:
         self.save()
         done: list[Done] = []
         for known in self._nodes.values():
-            done += self._all_read(known, known.node.disconnected())
+            done += self._all_read(known, known.node.disconnected(), None)
+            done += self._let_go(known)
         return done
 
     def to_be_asked(self, now_s: float) -> list[str]:
@@ -272,12 +285,60 @@ class NodesReader:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def _all_read(self, known: _Known, decided: list[Decided[_Waiting]]) -> list[Done]:
+    def _all_read(
+        self, known: _Known, decided: list[Decided[_Waiting]], now_s: float | None
+    ) -> list[Done]:
         missed = known.node.n_missed - known.n_told
         if missed:
             known.n_told = known.node.n_missed
             self.on_missed(missed)
-        return [Done(one.ticket.ticket, self._read(known, one)) for one in decided]
+        done: list[Done] = []
+        for one in decided:
+            place = one.ticket.place
+            if now_s is not None and self._is_held(known, one.ticket, now_s):
+                continue
+            if place.kind == "NDEATH" and not one.is_ignored:
+                # What aliases meant ends with the connection.
+                done += self._let_go(known)
+            done.append(Done(one.ticket.ticket, self._read(known, one)))
+            if known.held and place.kind in {"NBIRTH", "DBIRTH"}:
+                done += self._let_go(known, device=place.device)
+        return done
+
+    def _is_held(self, known: _Known, waiting: _Waiting, now_s: float) -> bool:
+        """Let data wait for the birth that explains them, if they need one."""
+        metrics = waiting.payload.metrics
+        if not self.hold_s or waiting.place.kind not in {"NDATA", "DDATA"}:
+            return False
+        if not self._births(known, waiting.place).shape(metrics).unknown:
+            return False
+        if self._n_held + len(metrics) > MAX_HELD_METRICS:
+            return False
+        known.node.is_doubtful = True
+        known.held.append((now_s + self.hold_s, waiting))
+        self._n_held += len(metrics)
+        return True
+
+    def _let_go(
+        self, known: _Known, *, device: str | None = None, now_s: float = math.inf
+    ) -> list[Done]:
+        """Read data that waited for a birth, as far as they are explained now."""
+
+        def is_meant(until_s: float, waiting: _Waiting) -> bool:
+            return until_s <= now_s and device in {None, waiting.place.device}
+
+        meant = [waiting for until_s, waiting in known.held if is_meant(until_s, waiting)]
+        known.held = [one for one in known.held if not is_meant(*one)]
+        self._n_held -= sum(len(waiting.payload.metrics) for waiting in meant)
+        is_doubtful = known.node.is_doubtful
+        done = [
+            Done(one.ticket, self._data(known, one.place, one.payload, is_doubtful=True))
+            for one in meant
+        ]
+        if not is_doubtful:
+            # Old data may have other aliases than the birth just heard: no reason to ask again.
+            known.node.is_doubtful = False
+        return done
 
     def _read(self, known: _Known, decided: Decided[_Waiting]) -> Samples | SparkplugError:
         place, payload, received_at_ns, _ = decided.ticket

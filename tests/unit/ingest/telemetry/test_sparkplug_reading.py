@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.errors import SparkplugError
 from ingest.telemetry import Quality, Series
 from ingest.telemetry.sparkplug import DataType, Metrics, MetricToSend, encode_payload
 from ingest.telemetry.sparkplug_births import Births, Wanted
@@ -91,8 +92,8 @@ STEPS = st.lists(
 class Channel:
     """Deaths travel with QoS 1 and are lost only while the reader is cut off; all else may be."""
 
-    def __init__(self) -> None:
-        self.reader = NodesReader(Plain(), 0.5, None, lambda _n: None)
+    def __init__(self, hold_s: float) -> None:
+        self.reader = NodesReader(Plain(), 0.5, None, lambda _n: None, hold_s=hold_s)
         self.node, self.now_s, self.n_taken = Node(), 0.0, 0
         self.done: list[Done] = []
 
@@ -144,11 +145,11 @@ def faulty_rows(samples: Samples) -> list[tuple[Series, float, int]]:
     return faulty
 
 
-@given(steps=STEPS, lost_at_first=LOST)
+@given(steps=STEPS, lost_at_first=LOST, hold_s=st.sampled_from([0.0, 2.0]))
 def test_no_good_sample_is_of_a_wrong_series_and_every_message_ends_once(
-    steps: list[tuple[str, str, int]], lost_at_first: int
+    steps: list[tuple[str, str, int]], lost_at_first: int, hold_s: float
 ) -> None:
-    channel = Channel()
+    channel = Channel(hold_s)
     channel.node.start()
     channel.deliver(lost_at_first)
 
@@ -160,6 +161,32 @@ def test_no_good_sample_is_of_a_wrong_series_and_every_message_ends_once(
     assert tickets == list(range(1, channel.n_taken + 1))
     read = [one.result for one in channel.done if isinstance(one.result, Samples)]
     assert [faulty for samples in read for faulty in faulty_rows(samples)] == []
+
+
+def test_data_wait_for_the_birth_that_explains_them_but_not_for_ever() -> None:
+    channel = Channel(hold_s=2.0)
+    channel.node.start()
+    channel.deliver(lost_bits=7)
+    for _ in range(3):
+        channel.step("data", "p", 0)
+    assert channel.done == []
+    assert channel.reader.to_be_asked(0.0) == ["spBv1.0/mill-7/NCMD/line"]
+
+    channel.step("rebirth", "", 0)
+
+    read = [one.result for one in channel.done if isinstance(one.result, Samples)]
+    assert sorted(one.ticket for one in channel.done) == [1, 2, 3, 4, 5, 6]
+    assert len(read) == 6
+    assert [one for samples in read for one in faulty_rows(samples)] == []
+    channel = Channel(hold_s=2.0)
+    channel.node.start()
+    channel.deliver(lost_bits=7)
+    channel.step("data", "p", 0)
+    for _ in range(2):
+        channel.step("wait", "", 0)
+    ((_, result),) = channel.done
+    assert isinstance(result, SparkplugError)
+    assert "is in no birth that was heard" in str(result)
 
 
 def test_nodes_known_from_disk_are_asked_and_read_as_doubtful(tmp_path: Path) -> None:
