@@ -2,12 +2,13 @@
 
 import asyncio
 import ctypes
+import itertools
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
 """Number of that option in glibc's ``malloc.h``."""
 
-FIRST_AFTER_S: Final = 10.0
+FIRST_AFTER_S: Final = (3.0, 10.0)
 INTERVAL_S: Final = 600.0
 """When memory is given back: after starting up, and what browsing, history or a backlog needed."""
 
@@ -28,8 +29,6 @@ def give_back() -> None:
 
 async def give_back_forever() -> None:
     """Give memory back after starting up, and from time to time."""
-    delay_s = FIRST_AFTER_S
-    while True:
+    for delay_s in itertools.chain(FIRST_AFTER_S, itertools.repeat(INTERVAL_S)):
         await asyncio.sleep(delay_s)
         give_back()
-        delay_s = INTERVAL_S

@@ -508,7 +508,7 @@ def test_a_message_that_cannot_be_read_is_set_aside_and_its_neighbours_arrive(
         pump.say(2)
 
         assert_all_arrived(pump.said, store)
-        shown = agent.run("outbox", "--config", str(config), "--quarantine", "50").stdout
+        shown = agent.run("outbox", "--config", str(config), "inspect", "--quarantine", "50").stdout
         assert agent.stop() == 0
         start(agent)
         assert agent.stop() == 0

@@ -3,11 +3,9 @@
 import contextlib
 import json
 import re
-import sqlite3
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,13 +144,15 @@ def test_every_value_of_a_node_opcua_server_reaches_the_outbox_once(
 
 
 def waiting(state: Path) -> list[tuple[int, float]]:
-    """Source time and value of everything in the outbox, read without the agent's own code."""
-    path = next(iter(state.glob("*.sqlite")), None)
-    if path is None:
+    """Source time and value of everything in the outbox, as the agent's own command exports it."""
+    if not (state / "outbox.sqlite").exists():
         return []
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        bodies = connection.execute("SELECT body FROM record ORDER BY sequence").fetchall()
-    lines = b"".join(zlib.decompress(body) for (body,) in bodies).decode().splitlines()
+    exported = state.parent / "exported.txt"
+    exported.unlink(missing_ok=True)
+    command: list[str | Path] = [sys.executable, "-m", "edge_agent", "outbox"]
+    command += ["--config", state.parent / "edge.toml"]
+    subprocess.run([*command, "export", "--to", exported], check=True, capture_output=True)
+    lines = exported.read_text().splitlines()
     pattern = re.compile(r"telemetry,.*machine=press-01.* value=(\S+),quality=0i (\d+)")
     found = [pattern.fullmatch(line) for line in lines]
     assert all(found), lines[:3]

@@ -44,4 +44,6 @@ def test_all_processes_of_the_agent_are_small() -> None:
 
     assert used["n_processes"] == 2
     assert used["n_stored"] > 0
-    assert used["rss_bytes"] < 150e6
+    assert used["agent_bytes"] + used["readers_bytes"] < 150e6
+    # On a busy machine what starting up needed is given back later than on a quiet one.
+    assert used["rss_bytes"] < 165e6

@@ -139,7 +139,7 @@ def test_only_the_lines_influxdb_minds_are_set_aside_and_all_others_arrive_once(
     with Outbox(tmp_path / "outbox.sqlite", 10**8) as outbox:
         entries = outbox.quarantine()
         n_waiting = outbox.counts().n_records
-    aside = {int(each.body.split()[-1]) for each in entries}
+    aside = {int(line.split()[-1]) for each in entries for line in each.body.splitlines()}
     show(f"bisection: {len(bad)} bad lines among {len(times)} found in {n_requests} requests")
     assert n_waiting == 0
     assert aside == {times[n] for n in bad}

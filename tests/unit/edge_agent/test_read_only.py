@@ -21,11 +21,12 @@ FORBIDDEN = {
 OURS = {
     "call": {"disk.py", "uplink_lane.py", "worker.py"},
     "publish": {"mqtt_link.py", "uplink_mqtt.py", "uplink_mqtt_link.py"},
-    "write": {"status_server.py", "intake.py", "child.py", "source.py"},
+    "write": {"status_server.py", "intake.py", "child.py", "source.py", "outbox.py"},
 }
 """`Worker.call` runs a function in a thread; what `MqttLink.send` is used for is tested below; the
-status server writes its answers, reader processes and the agent write to each other, and the MQTT
-uplink publishes to the broker of ingest."""
+status server writes its answers, `outbox quarantine show` its entry to the terminal, reader
+processes and the agent write to each other, and the MQTT uplink publishes to the broker of
+ingest."""
 
 
 def test_nothing_in_the_package_writes_to_a_machine_calls_it_or_publishes() -> None:
