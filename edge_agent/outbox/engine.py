@@ -20,7 +20,7 @@ from edge_agent.errors import (
     OutboxDamagedError,
     OutboxError,
 )
-from edge_agent.outbox import quarantine, records
+from edge_agent.outbox import numbering, quarantine, records
 from edge_agent.outbox.ballast import Ballast, disk_size_bytes
 from edge_agent.outbox.codec import RecordCodec
 from edge_agent.outbox.file import OutboxFile, named_errors, set_file_aside
@@ -173,10 +173,8 @@ class Engine:
         self.file.open()
         self.look()
         with named_errors(self.file.path):
-            (kept_s,) = self.database.execute(
-                "SELECT coalesce(max(kept_s), 0) FROM record"
-            ).fetchone()
-        self._age_before_s, self._opened_s = float(kept_s), self._monotonic_s()
+            self._age_before_s = records.newest_kept_s(self.database)
+        self._opened_s = self._monotonic_s()
         self.ballast.take()
 
     def shrink(self) -> None:
@@ -422,5 +420,5 @@ class Engine:
                 "on the disk, or raise outbox.max_bytes"
             )
             raise NoRoomError(msg)
-        records.count_up(self.database, sequence)
+        numbering.count_up(self.database, sequence)
         return sequence

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.errors import DiskFullError, OutboxDamagedError, OutboxError
-from edge_agent.outbox.records import last_sequence
+from edge_agent.outbox.numbering import last_sequence
 from edge_agent.outbox.schema import SCHEMA_VERSION, create, migrate, read_about
 
 logger = logging.getLogger(__name__)

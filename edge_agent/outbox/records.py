@@ -150,67 +150,13 @@ def measure(database: sqlite3.Connection) -> Totals:
         As of now.
     """
     row = database.execute(
-        "SELECT count(*), total(n_samples), total(is_alarm = 1), total((is_alarm = 1) * n_samples),"
-        " total(n_body_bytes), total(level = 1), total((level = 1) * n_body_bytes) FROM record"
+        "SELECT count(*), total(n), total(is_alarm = 1), total((is_alarm = 1) * n),"
+        " total(n_body), total(level = 1), total((level = 1) * n_body) FROM ("
+        # A flipped bit may have made a number something else; its record's seal tells later.
+        "SELECT is_alarm, level, CAST(n_samples AS INTEGER) AS n,"
+        " CAST(n_body_bytes AS INTEGER) AS n_body FROM record)"
     ).fetchone()
     return Totals(*(int(number or 0) for number in row))
-
-
-def begin_sequence(database: sqlite3.Connection, last: int) -> None:
-    """Set the last sequence number that was given, with a CRC of its own beside it.
-
-    Parameters
-    ----------
-    database : sqlite3.Connection
-        The file; the table `record` is there.
-    last : int
-        That number.
-    """
-    database.execute("DELETE FROM sqlite_sequence WHERE name IN ('record', 'record_crc32')")
-    database.executemany(
-        "INSERT INTO sqlite_sequence VALUES (?, ?)",
-        [("record", last), ("record_crc32", _crc32_of_number(last))],
-    )
-
-
-def last_sequence(database: sqlite3.Connection) -> int | None:
-    """Read the last sequence number that was given.
-
-    Parameters
-    ----------
-    database : sqlite3.Connection
-        The file.
-
-    Returns
-    -------
-    int or None
-        The number; None if the disk changed it, and any number may have been used already.
-    """
-    found = dict(
-        database.execute(
-            "SELECT name, seq FROM sqlite_sequence WHERE name IN ('record', 'record_crc32')"
-        ).fetchall()
-    )
-    last, crc32 = found.get("record"), found.get("record_crc32")
-    if not isinstance(last, int) or last < 0 or crc32 != _crc32_of_number(last):
-        return None
-    return last
-
-
-def count_up(database: sqlite3.Connection, sequence: int) -> None:
-    """Note the last sequence number that was given; its page is written anyway.
-
-    Parameters
-    ----------
-    database : sqlite3.Connection
-        The file.
-    sequence : int
-        That number.
-    """
-    database.executemany(
-        "UPDATE sqlite_sequence SET seq = ? WHERE name = ?",
-        [(sequence, "record"), (_crc32_of_number(sequence), "record_crc32")],
-    )
 
 
 def put(database: sqlite3.Connection, head: Head, body: bytes) -> Head:
@@ -293,6 +239,23 @@ def read_heads(
         f"SELECT {_COLUMNS} FROM record WHERE {where} ORDER BY sequence {order}"  # noqa: S608 - see above
     ):
         yield _head_of(row) or int(row[0])
+
+
+def newest_kept_s(database: sqlite3.Connection) -> float:
+    """Read when the newest record came, by the outbox's own clock.
+
+    Parameters
+    ----------
+    database : sqlite3.Connection
+        The file.
+
+    Returns
+    -------
+    float
+        Of the newest record that the disk did not change; 0 without one. [s]
+    """
+    heads = read_heads(database, newest_first=True)
+    return next((float(head.kept_s) for head in heads if isinstance(head, Head)), 0.0)
 
 
 def read_body(database: sqlite3.Connection, sequence: int) -> bytes | None:
@@ -405,10 +368,6 @@ def _head_of(row: tuple[object, ...]) -> Head | None:
         seal,
         crc32,
     )
-
-
-def _crc32_of_number(number: int) -> int:
-    return zlib.crc32(number.to_bytes(8, "big"))
 
 
 def oldest_ns(database: sqlite3.Connection, sent: Container[int], *, is_alarm: bool) -> int | None:

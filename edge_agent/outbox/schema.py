@@ -10,7 +10,7 @@ import sqlite3
 import zlib
 from typing import Final
 
-from edge_agent.outbox import gaps, quarantine, records, series
+from edge_agent.outbox import gaps, numbering, quarantine, records, series
 
 SCHEMA_VERSION: Final = 2
 
@@ -85,7 +85,7 @@ def read_about(database: sqlite3.Connection) -> dict[str, str]:
 
 
 def _begin(database: sqlite3.Connection, last: int, outbox_id: str) -> None:
-    records.begin_sequence(database, last)
+    numbering.begin_sequence(database, last)
     database.executemany(
         "INSERT INTO about VALUES (?, ?)",
         [("outbox_id", outbox_id), ("schema", str(SCHEMA_VERSION))],

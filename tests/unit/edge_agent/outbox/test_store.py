@@ -1,5 +1,6 @@
 """The outbox: what was appended is there, in order, once, whatever happened between."""
 
+import contextlib
 import os
 import random
 import signal
@@ -309,3 +310,20 @@ def test_kill_in_the_middle_of_commits_loses_nothing_that_was_acknowledged(path:
             kept = {record.sequence for record in outbox.read_oldest(10**9, 10**6)}
             assert outbox.counts().n_quarantined == 0
         assert set(acknowledged) <= kept
+
+
+def test_a_clock_that_a_flipped_bit_made_no_number_is_read_from_the_record_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "outbox.sqlite"
+    with Outbox(path, 10**8) as outbox:
+        outbox.append([Entry("raw", b"m v=1 1\n", 1)])
+        outbox.append([Entry("raw", b"m v=2 2\n", 1)])
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE record SET kept_s = x'', n_samples = 9e999 WHERE sequence = 2")
+
+    with Outbox(path, 10**8) as outbox:
+        (record,) = outbox.read_oldest(10**6, 10)
+
+        assert record.sequence == 1
+        assert [entry.kind for entry in outbox.quarantine()] == ["damaged"]
