@@ -184,8 +184,6 @@ class OpcuaPeer:
         self._trusted_clients = trusted_clients
         self._nodes: dict[str, Node] = {}
         self._vanished: set[str] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._next = 0
         folder.mkdir(parents=True, exist_ok=True)
         if not self.certificate.exists():
@@ -195,6 +193,9 @@ class OpcuaPeer:
         return f"press-{number:03d}", "vibration_mm_s"
 
     def start(self) -> None:
+        # Made here: of a server that is never started, nobody would close it.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._do(self._start())
 
