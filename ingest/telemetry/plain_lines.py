@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.telemetry.batch import Quality, Series
-from ingest.telemetry.decimals import WIDTH, read_decimals, read_integers
+from ingest.telemetry.decimals import WIDTH, read_integers
+from ingest.telemetry.field_numbers import read_numbers
 from ingest.telemetry.lines import BAD_WITHOUT_VALUE, MAX_TIME_NS, parse_head, unescaped
 from ingest.telemetry.spans import MAX_SPAN_BYTES, number_spans
 
@@ -27,7 +28,6 @@ BytesArray = npt.NDArray[np.uint8]
 HEADS_KEPT: Final = 16_384
 """Heads whose meaning is remembered from one body to the next; about 10 MB of the longest."""
 
-_EXACT_INTEGER: Final = 2**53
 _MAX_KEY_BYTES: Final = 64
 _MAX_TABLE: Final = 1_000_000
 _MAX_KEYS_AS_BITS: Final = 62
@@ -38,10 +38,6 @@ _COMMA: Final = ord(",")
 _EQUALS: Final = ord("=")
 
 _OWN_KEYS: Final = frozenset({"value", "quality"})
-_WORDS: Final = {
-    **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0),
-    **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), 0.0),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +143,9 @@ def read_plain_lines(body: bytes, ns_per_tick: int, received_at_ns: int) -> Plai
     ending = b"" if body.endswith(b"\n") or not body else b"\n"
     padded = b"".join((bytes(WIDTH), body, ending, bytes(MAX_SPAN_BYTES)))
     buffer = np.frombuffer(padded, np.uint8)
-    lines, marks, n_lines = _cut_lines(buffer, len(body) + len(ending), has_escapes=b"\\" in body)
+    lines, marks, n_lines = _cut_lines(
+        buffer, len(body) + len(ending), has_escapes=b"\\" in body, has_quotes=b'"' in body
+    )
     head, heads, is_good = _heads(buffer, padded, lines)
     lines, head = _Lines(*(column[is_good] for column in lines)), head[is_good]
     time_ns, is_good = _times(buffer, lines, ns_per_tick, received_at_ns)
@@ -162,14 +160,15 @@ def read_plain_lines(body: bytes, ns_per_tick: int, received_at_ns: int) -> Plai
 
 
 def _cut_lines(
-    buffer: BytesArray, n_bytes: int, *, has_escapes: bool
+    buffer: BytesArray, n_bytes: int, *, has_escapes: bool, has_quotes: bool
 ) -> tuple[_Lines, IntArray, int]:
     """Find the lines with one or two spaces and, after the first, a chain of fields."""
     text = buffer[WIDTH : WIDTH + n_bytes]
     is_mark = text <= _SPACE
     is_mark |= text == _COMMA
     is_mark |= text == _EQUALS
-    is_mark |= text == ord('"')
+    if has_quotes:
+        is_mark |= text == ord('"')
     if has_escapes:
         # In names a backslash hides the mark after it; anywhere else nothing will fit, and the
         # line is read by itself.
@@ -297,7 +296,9 @@ def _fields(
     for rows, is_whole in (
         (np.flatnonzero(~is_integer), False), (np.flatnonzero(is_integer & ~is_digit), True)
     ):  # fmt: skip
-        value[rows], is_sure = _numbers(buffer, padded, fields, rows, is_whole=is_whole)
+        value[rows], is_sure = read_numbers(
+            buffer, padded, fields.value_start[rows], fields.end[rows], is_whole=is_whole
+        )
         is_read[rows] &= is_sure
     return key, keys, value, is_read
 
@@ -307,43 +308,6 @@ def _text(raw: bytes) -> str | None:
         return unescaped(raw.decode())
     except UnicodeDecodeError:
         return None
-
-
-def _numbers(
-    buffer: BytesArray, padded: bytes, fields: _Fields, rows: IntArray, *, is_whole: bool
-) -> tuple[npt.NDArray[np.float64], BoolArray]:
-    start, end = fields.value_start[rows], fields.end[rows]
-    if is_whole:
-        number, is_sure = read_integers(buffer, start, end - 1)
-        is_sure &= (np.abs(number) <= _EXACT_INTEGER) & (
-            (buffer[end - 1] == ord("i")) | (buffer[start] != ord("-"))
-        )
-        return number.astype(np.float64), is_sure
-    value, is_sure = read_decimals(buffer, start, end)
-    # Words, exponents and very many digits: each different text by itself.
-    left = np.flatnonzero(~is_sure & (end - start > 0) & (end - start <= MAX_SPAN_BYTES))
-    number, first = number_spans(buffer, start[left], end[left] - start[left])
-    texts = [
-        padded[begin:stop]
-        for begin, stop in zip(start[left[first]].tolist(), end[left[first]].tolist(), strict=True)
-    ]
-    found = np.array([_number_of(text) for text in texts], dtype=np.float64)
-    is_found = ~np.isnan(found)
-    value[left], is_sure[left] = found[number], is_found[number]
-    return value, is_sure
-
-
-def _number_of(text: bytes) -> float:
-    """Boolean or float of a text, nan for anything that is not certainly one of them."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if not text[-1:].isdigit() or text.strip(b"+-.0123456789eE"):
-        return np.nan
-    try:
-        number = float(text)
-    except ValueError:
-        return np.nan
-    return number if abs(number) < np.inf else np.nan
 
 
 # --- meaning -------------------------------------------------------------------------------------
@@ -371,7 +335,8 @@ def _samples(
     foreign = line[is_foreign]
     is_good[foreign[is_own[foreign]]] = False
     is_good &= np.where(is_own, n_other <= 1, n_other >= 1)
-    if line.size:
+    # In a line of our own form the counts above say it already.
+    if line.size and not is_own.all():
         is_good &= ~_has_repeats(lines, line, key, len(keys))
 
     said = np.zeros(is_good.size)
