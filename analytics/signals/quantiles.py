@@ -41,7 +41,7 @@ class QuantileSketch:
     >>> for value in range(1, 101):
     ...     sketch.add(np.array([float(value)]))
     >>> sketch.quantile(0.5).round(0)
-    array([50.])
+    array([49.])
     """
 
     middle: FloatArray
@@ -183,4 +183,4 @@ class QuantileSketch:
     @property
     def _width(self) -> float:
         """Width of a bin on the arcsinh axis; far out, e to this power is the ratio of bins."""
-        return 2.0 * float(np.arctanh(self.relative_error))
+        return 2.0 * float(np.log1p(self.relative_error))

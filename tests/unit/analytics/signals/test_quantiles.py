@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytics.arrays import DomainError, FloatArray, ShapeError
@@ -14,13 +14,12 @@ def _sketch(samples: FloatArray) -> QuantileSketch:
     return sketch
 
 
-# The same examples each time: a float32 at a bucket's edge was once seen just past the bound.
-@settings(derandomize=True)
 @given(
     seed=st.integers(0, 10_000),
     q=st.floats(0.0, 1.0),
     size=st.sampled_from([0.1, 1.0, 50.0, 3000.0]),
 )
+@example(seed=683, q=0.3828125, size=50.0)
 def test_a_quantile_lies_within_the_promised_error_of_the_sample_of_its_rank(
     seed: int, q: float, size: float
 ) -> None:
@@ -29,7 +28,7 @@ def test_a_quantile_lies_within_the_promised_error_of_the_sample_of_its_rank(
     sketched = _sketch(samples).quantile(q)
 
     exact = np.sort(samples, axis=0)[max(int(np.ceil(q * 80)), 1) - 1]
-    assert (np.abs(sketched - exact) <= 0.0201 * np.hypot(exact, 1.0)).all()
+    assert (np.abs(sketched - exact) <= 0.02001 * np.hypot(exact, 1.0)).all()
 
 
 @given(seed=st.integers(0, 10_000), cut=st.integers(0, 50))

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import SparkplugError
@@ -145,9 +145,6 @@ def faulty_rows(samples: Samples) -> list[tuple[Series, float, int]]:
     return faulty
 
 
-# The same examples each time: with hold_s = 2 and a restart, chance once found messages that end
-# in another order than they came; that is not explained yet.
-@settings(derandomize=True)
 @given(steps=STEPS, lost_at_first=LOST, hold_s=st.sampled_from([0.0, 2.0]))
 def test_no_good_sample_is_of_a_wrong_series_and_every_message_ends_once(
     steps: list[tuple[str, str, int]], lost_at_first: int, hold_s: float
@@ -158,7 +155,9 @@ def test_no_good_sample_is_of_a_wrong_series_and_every_message_ends_once(
 
     for step in steps:
         channel.step(*step)
+    # The first gives up the wait for a missing message; data may then still wait for a birth.
     channel.done += channel.reader.tick(channel.now_s + 10)
+    channel.done += channel.reader.tick(channel.now_s + 20)
 
     tickets = sorted(one.ticket for one in channel.done)
     assert tickets == list(range(1, channel.n_taken + 1))
